@@ -1,0 +1,185 @@
+#include <boost/json.hpp>
+
+#include "common/config/config.hpp"
+#include "common/core/units.hpp"
+
+namespace flux {
+namespace json = boost::json;
+namespace {
+
+bool is_secret_name(const std::string& name) {
+  for (const char* part : {"password", "secret", "token", "key.pem", "keystore"})
+    if (name.find(part) != std::string::npos) return true;
+  return false;
+}
+
+json::array masked(const std::vector<std::string>& urls) {
+  json::array out;
+  for (const std::string& url : urls) out.emplace_back(mask_secrets(url));
+  return out;
+}
+
+json::array strings(const std::vector<std::string>& values) {
+  return json::array(values.begin(), values.end());
+}
+
+json::value to_json(const Config& c) {
+  json::object properties;
+  for (const auto& [name, value] : c.kafka.properties)
+    properties[name] = is_secret_name(name) ? "***" : value;
+  json::object topics;
+  for (const auto& [name, t] : c.kafka.topics)
+    topics[name] = {{"partitions", t.partitions}, {"replication", t.replication}};
+  json::object redis{{"url", mask_secrets(c.redis.url)}, {"timeout", format_duration(c.redis.timeout)}};
+  if (!c.redis.cluster.empty()) redis["cluster"] = strings(c.redis.cluster);
+  if (c.redis.sentinel)
+    redis["sentinel"] = {{"master", c.redis.sentinel->master}, {"nodes", strings(c.redis.sentinel->nodes)}};
+  json::object services;
+  for (const auto& [name, s] : c.services) {
+    json::object service{{"kind", to_string(s.kind)},
+                         {"replicas", s.replicas},
+                         {"max_replicas", s.max_replicas},
+                         {"pool", s.pool},
+                         {"cpu", s.cpu},
+                         {"memory", std::to_string(s.memory) + "B"}};
+    if (!s.group.empty()) service["group"] = s.group;
+    if (!s.topic.empty()) service["topic"] = s.topic;
+    if (!s.compose.empty()) service["compose"] = s.compose;
+    json::object k;
+    if (!s.kubernetes.deployment.empty()) k["deployment"] = s.kubernetes.deployment;
+    if (!s.kubernetes.statefulset.empty()) k["statefulset"] = s.kubernetes.statefulset;
+    if (!s.kubernetes.ns.empty()) k["namespace"] = s.kubernetes.ns;
+    if (!k.empty()) service["kubernetes"] = k;
+    services[name] = service;
+  }
+  json::object out{{"engines",
+                    {{"event_log", to_string(c.engines.event_log)},
+                     {"state_store", to_string(c.engines.state_store)},
+                     {"ledger", to_string(c.engines.ledger)}}},
+                   {"data", c.data},
+                   {"kafka",
+                    {{"brokers", c.kafka.brokers},
+                     {"properties", properties},
+                     {"topics", topics},
+                     {"timeout", format_duration(c.kafka.timeout)}}},
+                   {"redis", redis},
+                   {"postgres",
+                    {{"url", mask_secrets(c.postgres.url)},
+                     {"replicas", masked(c.postgres.replicas)},
+                     {"max_connections", c.postgres.max_connections},
+                     {"reserved_connections", c.postgres.reserved_connections},
+                     {"pool", c.postgres.pool},
+                     {"timeout", format_duration(c.postgres.timeout)}}},
+                   {"services", services},
+                   {"balancer",
+                    {{"listen", c.balancer.listen},
+                     {"admin", c.balancer.admin},
+                     {"algorithm", c.balancer.algorithm},
+                     {"upstreams", strings(c.balancer.upstreams)}}},
+                   {"api",
+                    {{"rate_limit", c.api.rate_limit},
+                     {"rate_burst", c.api.rate_burst},
+                     {"max_body", std::to_string(c.api.max_body) + "B"},
+                     {"tokens_file", c.api.tokens_file},
+                     {"drain", format_duration(c.api.drain)}}},
+                   {"orchestrator", to_string(c.orchestrator)},
+                   {"compose", {{"file", c.compose.file}, {"project", c.compose.project}}},
+                   {"kubernetes", {{"context", c.kubernetes.context}, {"namespace", c.kubernetes.ns}}},
+                   {"slo",
+                    {{"p95", format_duration(c.slo.p95)},
+                     {"p99", format_duration(c.slo.p99)},
+                     {"error_rate", c.slo.error_rate}}},
+                   {"log",
+                    {{"level", c.log.level == log::Level::debug     ? "debug"
+                               : c.log.level == log::Level::info    ? "info"
+                               : c.log.level == log::Level::warning ? "warning"
+                               : c.log.level == log::Level::error   ? "error"
+                                                                    : "off"},
+                     {"format", c.log.format == log::Format::text ? "text" : "json"}}}};
+  if (c.pgbouncer)
+    out["pgbouncer"] = {{"admin_url", mask_secrets(c.pgbouncer->admin_url)},
+                        {"instances", c.pgbouncer->instances},
+                        {"max_client_conn", c.pgbouncer->max_client_conn},
+                        {"default_pool_size", c.pgbouncer->default_pool_size},
+                        {"reserve_pool_size", c.pgbouncer->reserve_pool_size},
+                        {"pools", c.pgbouncer->pools},
+                        {"overhead", c.pgbouncer->overhead}};
+  return out;
+}
+
+// JSON is YAML's flow form, but people want to paste block form back into a file.
+void write_yaml(const json::value& value, int depth, std::string& out) {
+  const std::string indent(static_cast<std::size_t>(depth) * 2, ' ');
+  for (const auto& [key, v] : value.get_object()) {
+    out += indent + std::string(key) + ":";
+    if (v.is_object() && !v.get_object().empty()) {
+      out += '\n';
+      write_yaml(v, depth + 1, out);
+    } else {
+      out += ' ' + json::serialize(v) + '\n';
+    }
+  }
+}
+
+}  // namespace
+
+std::string mask_secrets(const std::string& url) {
+  std::string out = url;
+  const auto scheme = out.find("://");
+  const auto host_start = scheme == std::string::npos ? 0 : scheme + 3;
+  const auto authority_end = std::min(out.find_first_of("/?", host_start), out.size());
+  const auto at = out.rfind('@', authority_end);
+  if (at != std::string::npos && at > host_start && at < authority_end) {
+    const auto colon = out.find(':', host_start);
+    if (colon != std::string::npos && colon < at) out.replace(colon + 1, at - colon - 1, "***");
+  }
+  for (const char* name : {"password=", "sslpassword="}) {
+    auto start = out.find(name);
+    if (start == std::string::npos) continue;
+    start += std::string_view(name).size();
+    const auto end = std::min(out.find_first_of("& ", start), out.size());
+    out.replace(start, end - start, "***");
+  }
+  return out;
+}
+
+std::string show_config_json(const Config& config) {
+  return json::serialize(to_json(config));
+}
+
+std::string show_config_yaml(const Config& config) {
+  std::string out = "# " + config.source + "\n";
+  write_yaml(to_json(config), 0, out);
+  return out;
+}
+
+std::string_view to_string(EventLogEngine engine) {
+  return engine == EventLogEngine::kafka ? "kafka" : "embedded";
+}
+std::string_view to_string(StateStoreEngine engine) {
+  return engine == StateStoreEngine::redis ? "redis" : "embedded";
+}
+std::string_view to_string(LedgerEngine engine) {
+  return engine == LedgerEngine::postgres ? "postgres" : "embedded";
+}
+
+std::string_view to_string(ServiceKind kind) {
+  switch (kind) {
+    case ServiceKind::api: return "api";
+    case ServiceKind::worker: return "worker";
+    case ServiceKind::balancer: return "balancer";
+    case ServiceKind::external: return "external";
+  }
+  return "external";
+}
+
+std::string_view to_string(OrchestratorKind kind) {
+  switch (kind) {
+    case OrchestratorKind::local: return "local";
+    case OrchestratorKind::compose: return "compose";
+    case OrchestratorKind::kubernetes: return "kubernetes";
+  }
+  return "local";
+}
+
+}  // namespace flux

@@ -1,0 +1,122 @@
+#include "common/core/log.hpp"
+
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <ctime>
+
+namespace flux::log {
+namespace {
+
+std::atomic<Level> g_level{Level::info};
+Format g_format = Format::text;
+std::string g_source;
+
+constexpr std::array<std::string_view, 5> kNames{"debug", "info", "warning", "error", "off"};
+
+std::string timestamp() {
+  const auto now = std::chrono::system_clock::now();
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
+  const auto ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  char date[32];
+  std::strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts);
+  char all[48];
+  std::snprintf(all, sizeof all, "%s.%03dZ", date, static_cast<int>(ms));
+  return all;
+}
+
+// Quotes for both formats: the text format quotes a value only where a space,
+// quote or control character would make the line ambiguous.
+void append_quoted(std::string& out, std::string_view value) {
+  out += '"';
+  for (const char c : value) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      char escaped[8];
+      std::snprintf(escaped, sizeof escaped, "\\u%04x", c);
+      out += escaped;
+    } else {
+      out += c;
+    }
+  }
+  out += '"';
+}
+
+bool needs_quotes(std::string_view value) {
+  if (value.empty()) return true;
+  for (const char c : value)
+    if (static_cast<unsigned char>(c) <= 0x20 || c == '"' || c == '=' || c == '\\') return true;
+  return false;
+}
+
+std::string text_line(std::string_view level, std::string_view message, std::initializer_list<Field> fields) {
+  std::string line = timestamp();
+  line += ' ';
+  line += level;
+  if (!g_source.empty()) {
+    line += " [";
+    line += g_source;
+    line += ']';
+  }
+  line += ' ';
+  line += message;
+  for (const Field& field : fields) {
+    line += ' ';
+    line += field.key;
+    line += '=';
+    if (needs_quotes(field.value))
+      append_quoted(line, field.value);
+    else
+      line += field.value;
+  }
+  return line;
+}
+
+std::string json_line(std::string_view level, std::string_view message, std::initializer_list<Field> fields) {
+  std::string line = R"({"time":")" + timestamp() + R"(","level":")";
+  line += level;
+  line += '"';
+  const auto add = [&line](std::string_view key, std::string_view value) {
+    line += ',';
+    append_quoted(line, key);
+    line += ':';
+    append_quoted(line, value);
+  };
+  if (!g_source.empty()) add("source", g_source);
+  add("message", message);
+  for (const Field& field : fields) add(field.key, field.value);
+  line += '}';
+  return line;
+}
+
+}  // namespace
+
+void configure(Level level, Format format, std::string source) {
+  g_level = level;
+  g_format = format;
+  g_source = std::move(source);
+}
+
+bool enabled(Level level) {
+  return level >= g_level.load(std::memory_order_relaxed);
+}
+
+void write(Level level, std::string_view message, std::initializer_list<Field> fields) {
+  if (!enabled(level)) return;
+  const auto name = kNames[static_cast<std::size_t>(level)];
+  std::string line =
+      g_format == Format::text ? text_line(name, message, fields) : json_line(name, message, fields);
+  line += '\n';
+  // A full or closed stderr must not stop the program.
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
+}  // namespace flux::log

@@ -1,0 +1,22 @@
+# flux_folder(USES a b VENDORS x y): the current source folder becomes the target
+# named after its path (common/core -> common_core), built from every *.cpp in it.
+# USES names folders by path; scripts/check_layers compares it with the layer table.
+function(flux_folder)
+  cmake_parse_arguments(ARG "" "" "USES;VENDORS" ${ARGN})
+  file(RELATIVE_PATH path ${CMAKE_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR})
+  string(REPLACE "/" "_" name ${path})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  if(sources)
+    add_library(${name} STATIC ${sources})
+    set(scope PUBLIC)
+  else()
+    add_library(${name} INTERFACE)
+    set(scope INTERFACE)
+  endif()
+  target_include_directories(${name} ${scope} ${CMAKE_SOURCE_DIR})
+  foreach(folder ${ARG_USES})
+    string(REPLACE "/" "_" used ${folder})
+    target_link_libraries(${name} ${scope} ${used})
+  endforeach()
+  target_link_libraries(${name} ${scope} ${ARG_VENDORS})
+endfunction()
