@@ -84,11 +84,12 @@ class Ledger {
   // Takes a partition over from whoever had it.
   virtual Result<PartitionClaim> claim_partition(const std::string& group, const TopicPartition& source) = 0;
 
-  // Writes the orders and moves the offset, in one transaction. An order that
-  // is in the ledger already keeps its first outcome. An order is confirmed
-  // when its product's confirmed + quantity <= stock, else rejected. Returns
-  // the outcome of every order given (also repeated ones), in order.
-  virtual Result<std::vector<SettledOrder>> settle_orders(const OffsetRange& range,
+  // Writes the orders and moves the offsets of all their partitions, in one
+  // transaction. An order that is in the ledger already keeps its first outcome.
+  // An order is confirmed when its product's confirmed + quantity <= stock, else
+  // rejected, in the order given. Returns the outcome of every order given (also
+  // repeated ones), in order. `fenced` when any range is: nothing was written.
+  virtual Result<std::vector<SettledOrder>> settle_orders(const std::vector<OffsetRange>& ranges,
                                                           const std::vector<Order>& orders, WallTime now) = 0;
   // Moves the offset alone, e.g. past poison that went to the dead letters.
   virtual Result<> advance(const OffsetRange& range) = 0;
