@@ -38,4 +38,12 @@ WallTime from_unix_ms(std::int64_t ms) {
   return WallTime{std::chrono::milliseconds{ms}};
 }
 
+std::int64_t unix_us(WallTime t) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(t.time_since_epoch()).count();
+}
+
+WallTime from_unix_us(std::int64_t us) {
+  return WallTime{std::chrono::microseconds{us}};
+}
+
 }  // namespace flux

@@ -38,5 +38,7 @@ class ManualClock final : public Clock {
 
 std::int64_t unix_ms(WallTime t);
 WallTime from_unix_ms(std::int64_t ms);
+std::int64_t unix_us(WallTime t);
+WallTime from_unix_us(std::int64_t us);
 
 }  // namespace flux

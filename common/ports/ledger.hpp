@@ -71,7 +71,8 @@ struct AuditEvent {
 
 // Thread-safe; calls block, at most the configured timeout. Failed:
 // `unavailable` (retryable), `timed_out` (effect unknown, repeat it: all writes
-// are idempotent), `fenced`, `exhausted` (disk full), `corrupted`.
+// but `update_workflow`, `take_due_jobs` and `audit` are idempotent), `fenced`,
+// `exhausted` (disk full), `corrupted`. Times are kept to the microsecond.
 class Ledger {
  public:
   virtual ~Ledger() = default;
@@ -89,6 +90,8 @@ class Ledger {
   // An order is confirmed when its product's confirmed + quantity <= stock, else
   // rejected, in the order given. Returns the outcome of every order given (also
   // repeated ones), in order. `fenced` when any range is: nothing was written.
+  // The same ranges again, by the same claims (the first answer was lost): changes
+  // nothing, returns the first outcomes.
   virtual Result<std::vector<SettledOrder>> settle_orders(const std::vector<OffsetRange>& ranges,
                                                           const std::vector<Order>& orders, WallTime now) = 0;
   // Moves the offset alone, e.g. past poison that went to the dead letters.
@@ -100,6 +103,7 @@ class Ledger {
   virtual Result<std::vector<std::int64_t>> next_offsets(const std::string& group, const std::string& topic,
                                                          std::int32_t partitions) = 0;
 
+  // At version 1. The same workflow again is fine; another one with its id: `already_exists`.
   virtual Result<Workflow> create_workflow(const Workflow& workflow) = 0;
   virtual Result<Workflow> get_workflow(const Uuid& id) = 0;  // `not_found`
   // Replaces name and steps and adds one to the version; `conflict` unless
@@ -107,8 +111,9 @@ class Ledger {
   virtual Result<Workflow> update_workflow(const Workflow& workflow,
                                            std::optional<std::int64_t> expected_version) = 0;
 
-  virtual Result<> create_run(const Run& run) = 0;         // idempotent per id
-  virtual Result<> delete_queued_run(const Uuid& id) = 0;  // its event was certainly not persisted
+  virtual Result<> create_run(const Run& run) = 0;  // idempotent per id
+  // Its event was certainly not persisted. `conflict` when it is past queued.
+  virtual Result<> delete_queued_run(const Uuid& id) = 0;
   virtual Result<Run> get_run(const Uuid& id) = 0;
   virtual Result<std::vector<Run>> list_runs(const RunQuery& query) = 0;  // newest first; steps left empty
   virtual Result<> save_run(const Run& run,
@@ -122,9 +127,12 @@ class Ledger {
   // one whose lease ran out is due again. Counts an attempt.
   virtual Result<std::vector<Job>> take_due_jobs(const std::string& type, WallTime now, Duration lease,
                                                  std::size_t max) = 0;
-  virtual Result<> finish_job(const Job& job) = 0;  // stores status, not_before and last_error
+  // Stores status, not_before and last_error. `fenced` when the lease ran out and
+  // the job was taken again since (its attempts moved on); `not_found`.
+  virtual Result<> finish_job(const Job& job) = 0;
 
   virtual Result<> audit(const AuditEvent& event) = 0;
+  virtual Result<std::vector<AuditEvent>> recent_audit(std::size_t limit) = 0;  // newest first
   virtual Result<> ping(Duration timeout) = 0;
 };
 
