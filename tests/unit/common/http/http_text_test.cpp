@@ -98,8 +98,8 @@ TEST(Problem, TellsClientsNothingAboutTheInside) {
 
 TEST(RequestId, KeepsHarmlessOnesAndReplacesOthers) {
   EXPECT_EQ(request_id_of("abc-123"), "abc-123");
-  for (const std::string bad : {std::string(""), std::string(129, 'a'), std::string("a b"),
-                                std::string("a\x1b[2J"), std::string("a\"b"), std::string("\xc3\xa9")})
+  for (const std::string& bad : {std::string(""), std::string(129, 'a'), std::string("a b"),
+                                 std::string("a\x1b[2J"), std::string("a\"b"), std::string("\xc3\xa9")})
     EXPECT_EQ(request_id_of(bad).size(), 36u);
 }
 

@@ -70,7 +70,9 @@ TEST(StrictJson, SurvivesMutatedDocuments) {
       if (text.empty()) text = "{";
     }
     const auto value = parse_strict_json(text);
-    if (!value) EXPECT_EQ(value.error().code, Errc::invalid_argument);
+    if (!value) {
+      EXPECT_EQ(value.error().code, Errc::invalid_argument);
+    }
   }
 }
 
