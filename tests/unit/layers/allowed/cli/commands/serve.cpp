@@ -1,0 +1,4 @@
+#include <CLI/CLI.hpp>
+
+#include "cli/inspect/lag.hpp"
+#include "daemons/api/run_api.hpp"

@@ -1,0 +1,2 @@
+#include <boost/system/result.hpp>
+#include <string>

@@ -1,0 +1,1 @@
+#include "daemons/api/orders.hpp"

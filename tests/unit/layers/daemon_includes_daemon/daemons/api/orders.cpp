@@ -1,0 +1,1 @@
+#include "daemons/worker/settle_orders.hpp"

@@ -1,0 +1,1 @@
+#include "common/engines/embedded/embedded_engines.hpp"

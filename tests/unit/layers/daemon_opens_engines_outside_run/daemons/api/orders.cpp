@@ -1,0 +1,1 @@
+#include "common/engines/open_engines.hpp"

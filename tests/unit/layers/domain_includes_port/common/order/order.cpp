@@ -1,0 +1,1 @@
+#include "common/ports/ledger.hpp"

@@ -1,0 +1,1 @@
+#include "common/engines/distributed/kafka/log.hpp"

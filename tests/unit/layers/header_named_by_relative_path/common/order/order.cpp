@@ -1,0 +1,3 @@
+#include "order.hpp"
+
+#include "../core/ids.hpp"

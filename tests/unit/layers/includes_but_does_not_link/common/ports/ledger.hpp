@@ -1,0 +1,2 @@
+#include "common/core/ids.hpp"
+#include "common/order/order.hpp"

@@ -1,0 +1,1 @@
+#include "cli/inspect/lag.hpp"

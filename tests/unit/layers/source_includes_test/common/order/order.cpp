@@ -1,0 +1,1 @@
+#include "tests/fakes/manual_log.hpp"

@@ -1,0 +1,1 @@
+#include "common/core/ids.hpp"
