@@ -31,6 +31,12 @@ Result<const Config*> Context::config() {
     auto loaded = load_config(options_.config_file);
     if (!loaded) return loaded.error();
     config_ = std::move(*loaded);
+    if (options_.data) config_->data = *options_.data;
+    if (options_.engines)
+      config_->engines =
+          *options_.engines == "distributed"
+              ? EnginesConfig{EventLogEngine::kafka, StateStoreEngine::redis, LedgerEngine::postgres}
+              : EnginesConfig{};
   }
   return &*config_;
 }
@@ -68,6 +74,13 @@ CommandLine::CommandLine(CLI::App& root) : root_(root) {
       .add_option("--config", options_.config_file,
                   "configuration file (else $FLUX_CONFIG, else ./flux.yaml)")
       ->type_name("FILE");
+  root_
+      .add_option("--data", options_.data,
+                  "data directory of the embedded engines and of 'flux up' (default ./.flux)")
+      ->type_name("DIR");
+  root_.add_option("--engines", options_.engines, "embedded or distributed, whatever the configuration says")
+      ->check(CLI::IsMember({"embedded", "distributed"}))
+      ->type_name("SET");
   root_.add_option("-o,--output", options_.output, "text or json")
       ->transform(CLI::CheckedTransformer(
           std::map<std::string, OutputFormat>{{"text", OutputFormat::text}, {"json", OutputFormat::json}}))

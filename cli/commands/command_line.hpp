@@ -17,6 +17,8 @@ enum class OutputFormat { text, json };
 
 struct GlobalOptions {
   std::optional<std::string> config_file{};
+  std::optional<std::string> data{};     // overrides the configuration's `data`
+  std::optional<std::string> engines{};  // overrides `engines`: embedded or distributed
   OutputFormat output = OutputFormat::text;
   bool quiet = false;
   int verbose = 0;
