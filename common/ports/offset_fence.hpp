@@ -58,6 +58,7 @@ inline Result<FenceVerdict> check_fence(const std::vector<OffsetRange>& ranges,
 
 // Refuses what no caller may ask for, before anything is touched.
 inline Result<> check_ranges(const std::vector<OffsetRange>& ranges) {
+  if (ranges.empty()) return Error{Errc::invalid_argument, "no offset range: nothing fences this write"};
   for (const OffsetRange& range : ranges)
     if (range.claim == nullptr || range.from < 0 || range.to < range.from)
       return Error{Errc::invalid_argument, "an offset range needs a claim and 0 <= from <= to, not [" +
