@@ -54,7 +54,8 @@ class EventProducer {
   virtual ~EventProducer() = default;
   // Completes on the executor when the record is durable, within the configured
   // delivery timeout. Does not block. Records of one producer with one key are
-  // persisted in call order.
+  // persisted in call order. Name the record before the co_await: g++ 12 miscompiles
+  // an aggregate written inside the expression (the string is freed twice).
   virtual boost::asio::awaitable<Result<RecordPosition>> append(Record record) = 0;
 
   // Waits until everything appended is acknowledged or `timeout` passes; blocks.
