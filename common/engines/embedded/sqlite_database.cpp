@@ -238,13 +238,9 @@ bool SqliteDatabase::in_transaction() const {
   return sqlite3_get_autocommit(handle_) == 0;
 }
 
-int SqliteDatabase::last_code() const {
-  return sqlite3_extended_errcode(handle_);
-}
-
 Error SqliteDatabase::last_error(std::string_view while_doing) const {
-  return translate(sqlite3_extended_errcode(handle_), sqlite3_system_errno(handle_), file_,
-                   sqlite3_errmsg(handle_), while_doing);
+  failure_ = sqlite3_extended_errcode(handle_);
+  return translate(failure_, sqlite3_system_errno(handle_), file_, sqlite3_errmsg(handle_), while_doing);
 }
 
 // --- transaction -------------------------------------------------------------

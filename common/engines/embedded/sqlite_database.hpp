@@ -114,9 +114,9 @@ class SqliteDatabase {
   std::int64_t data_version();           // changes when another connection committed
   bool in_transaction() const;
   const std::string& file() const { return file_; }
-  int last_code() const;  // SQLite's extended code of the last failure
+  int last_code() const { return failure_; }  // SQLite's extended code of the last Error
 
-  // The last failure as an Error.
+  // What SQLite just reported, as an Error.
   Error last_error(std::string_view while_doing) const;
 
  private:
@@ -126,6 +126,7 @@ class SqliteDatabase {
   std::string file_;
   Duration busy_timeout_;
   SteadyTime busy_since_{};
+  mutable int failure_ = 0;
   struct Cache;
   std::unique_ptr<Cache> cache_;
   sqlite3* handle_ = nullptr;
