@@ -155,9 +155,10 @@ json::value to_json(const Config& c) {
 
 // A name that people chose may be anything; JSON's quoting is valid YAML.
 std::string yaml_key(std::string_view key) {
-  const bool plain =
-      !key.empty() && key.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_.-") ==
-                          std::string_view::npos;
+  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  const bool plain = !key.empty() && letter(key[0]) && std::all_of(key.begin(), key.end(), [&](char c) {
+    return letter(c) || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
+  });
   return plain ? std::string(key) : json::serialize(json::value(key));
 }
 
