@@ -1,15 +1,37 @@
-// What is Kafka's own about the event log: rebalances, members, and a broker that
-// dies. What every engine promises is in event_log_contract.hpp.
+// The event log contract over Kafka, and what is Kafka's own: refused assignments,
+// members that are replaced, and a broker that dies.
 #include <gmock/gmock.h>
 
 #include <map>
 #include <set>
 #include <thread>
 
-#include "live_kafka.hpp"
+#include "tests/contract/event_log_contract.hpp"
+#include "tests/contract/live_kafka.hpp"
 #include "tests/fakes/run_async.hpp"
 
 namespace flux {
+namespace testing {
+namespace {
+
+class KafkaHarness final : public EventLogHarness {
+ public:
+  std::unique_ptr<EventLog> make_log() override {
+    auto log = kafka::open_event_log(live_kafka());
+    EXPECT_TRUE(log) << log.error().one_line();
+    return log ? std::move(*log) : nullptr;
+  }
+  Duration session_timeout() const override { return std::chrono::milliseconds{1500}; }
+};
+
+INSTANTIATE_TEST_SUITE_P(Kafka, EventLogContract,
+                         ::testing::Values(+[]() -> std::unique_ptr<EventLogHarness> {
+                           return kafka_is_here() ? std::make_unique<KafkaHarness>() : nullptr;
+                         }));
+
+}  // namespace
+}  // namespace testing
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -46,7 +68,7 @@ struct Told : RebalanceListener {
 class KafkaEventLog : public ::testing::Test {
  protected:
   void SetUp() override {
-    FLUX_NEEDS_KAFKA();
+    if (!testing::kafka_is_here()) GTEST_SKIP() << "Kafka is not tested";
     log = kafka::open_event_log(testing::live_kafka()).value();
     make_topic(6);
   }
@@ -209,6 +231,20 @@ TEST_F(KafkaEventLog, CommittingThroughRebalancesLosesNoAssignment) {
       if ((*committed)[static_cast<std::size_t>(partition)] != offset) return false;
     return true;
   }));
+}
+
+// librdkafka#4312: destroyed between its first join and its first assignment, a
+// cooperative-sticky member aborted the process.
+TEST_F(KafkaEventLog, AMemberMayGoAtAnyMomentOfItsFirstJoin) {
+  Told keeper;
+  const auto holder = join(keeper, "holder");
+  ASSERT_TRUE(eventually([&] { return holder->poll(1, 20ms).has_value() && keeper.held.size() == 6; }));
+  for (int i = 0; i < 12; ++i) {
+    Told told;
+    const auto brief = join(told, "brief");
+    static_cast<void>(brief->poll(1, std::chrono::milliseconds{i * 15}));
+  }
+  SUCCEED();
 }
 
 TEST_F(KafkaEventLog, AskingForWhatIsNotThereNamesIt) {

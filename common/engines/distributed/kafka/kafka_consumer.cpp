@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <mutex>
 #include <set>
 #include <thread>
 #include <utility>
@@ -22,10 +23,23 @@ using std::chrono::steady_clock;
 // group for this long, so that another member may have them.
 constexpr auto kBeforeRejoin = std::chrono::seconds{1};
 
+// librdkafka 2.0.2 aborts the process when a member is destroyed between its first
+// join and its first assignment (librdkafka#4312). Such a client, after it has left
+// the group, is kept to the end of the process instead.
+void keep_forever(std::unique_ptr<Client> client) {
+  static std::mutex mutex;
+  static auto* const kept = new std::vector<std::unique_ptr<Client>>;  // never destroyed, on purpose
+  const std::lock_guard lock{mutex};
+  kept->push_back(std::move(client));
+}
+
 class KafkaConsumer final : public EventConsumer {
  public:
   explicit KafkaConsumer(const ConsumerOptions& consumer) : consumer_{consumer} {}
-  ~KafkaConsumer() override { static_cast<void>(close(std::chrono::seconds{2})); }
+  ~KafkaConsumer() override {
+    static_cast<void>(close(std::chrono::seconds{2}));
+    if (client_ && !was_assigned_) keep_forever(std::move(client_));
+  }
 
   Result<> start(const KafkaOptions& options) {
     auto conf = consumer_properties(options, consumer_);
@@ -68,6 +82,7 @@ class KafkaConsumer final : public EventConsumer {
   steady_clock::time_point polled_at_{};
   bool has_left_ = false;  // gave its partitions back; subscribes again at rejoin_at_
   bool is_closed_ = false;
+  bool was_assigned_ = false;  // once at least, if only nothing
   // The source of the record before, as records come in runs of one partition.
   const rd_kafka_topic_t* last_topic_ = nullptr;
   TopicPartition last_source_;
@@ -95,9 +110,12 @@ void KafkaConsumer::rebalance(rd_kafka_resp_err_t code, rd_kafka_topic_partition
 // The starting offset travels with the assignment: seeking afterwards would first
 // fetch from the wrong place, and seek_partitions mistakes its timeout (librdkafka#4230).
 void KafkaConsumer::assign(rd_kafka_topic_partition_list_t* partitions) {
+  was_assigned_ = true;
   const auto sources = to_sources(*partitions);
   std::vector<std::optional<std::int64_t>> starts(sources.size());
-  if (consumer_.listener != nullptr && !sources.empty()) {
+  if (is_closed_) {
+    listener_error_ = Error{.code = Errc::interrupted, .message = "the consumer is closing"};
+  } else if (consumer_.listener != nullptr && !sources.empty()) {
     auto said = consumer_.listener->assigned(sources);
     if (!said)
       listener_error_ = said.error();
@@ -298,6 +316,9 @@ Result<> KafkaConsumer::close(Duration timeout) {
   if (is_closed_ || !client_) return {};
   is_closed_ = true;
   const auto deadline = steady_clock::now() + timeout;
+  const auto patience = steady_clock::now() + std::min<Duration>(timeout / 2, std::chrono::seconds{1});
+  while (!was_assigned_ && !client_->all_brokers_down() && steady_clock::now() < patience)
+    const MessageHandle dropped{rd_kafka_consumer_poll(client_->get(), 10)};
   const QueueHandle events{rd_kafka_queue_new(client_->get())};
   const ErrorHandle failed{rd_kafka_consumer_close_queue(client_->get(), events.get())};
   while (!failed && rd_kafka_consumer_closed(client_->get()) == 0) {
