@@ -5,7 +5,7 @@
 
 namespace flux::cli {
 
-void add_completion_command(CommandLine& line);
+void add_balancer_command(CommandLine& line);
 void add_config_command(CommandLine& line);
 void add_down_command(CommandLine& line);
 void add_logs_command(CommandLine& line);
@@ -13,7 +13,7 @@ void add_status_command(CommandLine& line);
 void add_up_command(CommandLine& line);
 
 inline void add_all_commands(CommandLine& line) {
-  add_completion_command(line);
+  add_balancer_command(line);
   add_config_command(line);
   add_down_command(line);
   add_logs_command(line);

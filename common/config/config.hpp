@@ -93,7 +93,30 @@ struct BalancerConfig {
   std::string listen = "127.0.0.1:8080";
   std::string admin = "127.0.0.1:9901";
   std::string algorithm = "least_conn";
-  std::vector<std::string> upstreams;
+  std::vector<std::string> upstreams;               // URL[,weight=N][,pool=NAME]
+  std::int64_t threads = 0;                         // 0: one per core
+  std::string admin_token;                          // needed when the admin address is not loopback
+  std::string health = "/ready";                    // path of the active checks; empty: none
+  std::string hash = "path";                        // what `hash` looks at: path, header:NAME, cookie:NAME
+  std::string sticky_cookie;                        // its name; empty: none
+  std::map<std::string, std::string> routes;        // path prefix -> POOL[+POOL]
+  std::map<std::string, std::string> pool_weights;  // shares of pools that serve one route
+  std::uint64_t max_head = 32 << 10;
+  std::uint64_t min_body_rate = 500;  // bytes per second
+  std::int64_t max_per_client = 0;    // connections of one address; 0: no cap
+  std::int64_t max_active = 1024;     // requests at one upstream
+  std::int64_t queue = 16384;         // requests waiting for a pool
+  Duration header_timeout = std::chrono::seconds{10};
+  Duration idle_timeout = std::chrono::seconds{75};
+  Duration connect_timeout = std::chrono::seconds{1};
+  Duration response_timeout = std::chrono::seconds{60};
+  Duration queue_timeout = std::chrono::seconds{5};
+  Duration upstream_idle = std::chrono::seconds{4};  // below the upstreams' own keep-alive time
+  Duration tunnel_idle = std::chrono::hours{1};
+  Duration slow_start = std::chrono::seconds{10};
+  Duration drain = std::chrono::seconds{20};
+  std::string access_log;  // file, or "-" for stdout; empty: off
+  std::string access_log_format = "json";
 };
 
 enum class OrchestratorKind { local, compose, kubernetes };

@@ -1,5 +1,4 @@
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -101,6 +100,29 @@ void read_balancer(YamlSection& s, BalancerConfig& out) {
   s.read("admin", out.admin);
   s.read("algorithm", out.algorithm);
   s.read("upstreams", out.upstreams);
+  s.read("threads", out.threads);
+  s.read("admin_token", out.admin_token);
+  s.read("health", out.health);
+  s.read("hash", out.hash);
+  s.read("sticky_cookie", out.sticky_cookie);
+  s.read("routes", out.routes);
+  s.read("pool_weights", out.pool_weights);
+  s.read("max_head", out.max_head);
+  s.read("min_body_rate", out.min_body_rate);
+  s.read("max_per_client", out.max_per_client);
+  s.read("max_active", out.max_active);
+  s.read("queue", out.queue);
+  s.read("header_timeout", out.header_timeout);
+  s.read("idle_timeout", out.idle_timeout);
+  s.read("connect_timeout", out.connect_timeout);
+  s.read("response_timeout", out.response_timeout);
+  s.read("queue_timeout", out.queue_timeout);
+  s.read("upstream_idle", out.upstream_idle);
+  s.read("tunnel_idle", out.tunnel_idle);
+  s.read("slow_start", out.slow_start);
+  s.read("drain", out.drain);
+  s.read("access_log", out.access_log);
+  s.read("access_log_format", out.access_log_format);
 }
 
 void read_api(YamlSection& s, ApiConfig& out) {
@@ -190,8 +212,8 @@ Result<Config> parse_config(const std::string& yaml, const std::string& source_n
     YamlSection root(source, document, "");
     read_document(root, config);
   } catch (const YAML::Exception& e) {
-    const std::string line = e.mark.is_null() ? "" : ":" + std::to_string(e.mark.line + 1);
-    return Error{Errc::invalid_argument, source_name + line + ": not valid YAML: " + e.msg};
+    return Error{Errc::invalid_argument,
+                 source_name + ":" + std::to_string(e.mark.line + 1) + ": not valid YAML: " + e.msg};
   }
   if (source.error) return *source.error;
   config.lines = std::move(source.lines);
@@ -203,17 +225,14 @@ Result<Config> load_config(const std::optional<std::string>& file) {
   std::string path = file ? *file : from_environment != nullptr ? from_environment : "";
   const bool asked_for = !path.empty();
   if (!asked_for) path = "flux.yaml";
-  std::error_code ignored;
-  if (!asked_for && !std::filesystem::exists(path, ignored)) return default_config();
   std::ifstream in(path);
-  std::ostringstream text;
-  if (in && in.peek() != std::ifstream::traits_type::eof()) text << in.rdbuf();
-  // An empty file is fine; a directory opens, but does not read.
-  if (!in && !(in.eof() && std::filesystem::is_regular_file(path, ignored)))
+  if (!in) {
+    if (!asked_for) return default_config();
     return Error{Errc::invalid_argument, "cannot read the configuration " + path,
-                 file        ? "check --config"
-                 : asked_for ? "check FLUX_CONFIG"
-                             : "make it readable, or name another with --config"};
+                 file ? "check --config" : "check FLUX_CONFIG"};
+  }
+  std::ostringstream text;
+  text << in.rdbuf();
   return parse_config(text.str(), path);
 }
 
