@@ -8,6 +8,7 @@ namespace flux::cli {
 void add_balancer_command(CommandLine& line);
 void add_config_command(CommandLine& line);
 void add_down_command(CommandLine& line);
+void add_loadtest_command(CommandLine& line);
 void add_logs_command(CommandLine& line);
 void add_status_command(CommandLine& line);
 void add_up_command(CommandLine& line);
@@ -16,6 +17,7 @@ inline void add_all_commands(CommandLine& line) {
   add_balancer_command(line);
   add_config_command(line);
   add_down_command(line);
+  add_loadtest_command(line);
   add_logs_command(line);
   add_status_command(line);
   add_up_command(line);

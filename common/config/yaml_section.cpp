@@ -11,8 +11,9 @@ namespace flux {
 void YamlSource::fail(const YAML::Node& at, const std::string& message, const std::string& hint) {
   if (error) return;
   const int line = at.Mark().line + 1;
-  error = Error{Errc::invalid_argument, name + (line > 0 ? ":" + std::to_string(line) : "") + ": " + message,
-                hint};
+  const std::string column = columns ? ":" + std::to_string(at.Mark().column + 1) : "";
+  error = Error{Errc::invalid_argument,
+                name + (line > 0 ? ":" + std::to_string(line) + column : "") + ": " + message, hint};
 }
 
 Result<std::string> interpolate_environment(std::string_view text) {

@@ -22,6 +22,7 @@ struct YamlSource {
   std::string name;
   std::optional<Error> error{};
   std::map<std::string, int> lines{};
+  bool columns = false;  // errors say line and column, for files with long lines of their own
 
   void fail(const YAML::Node& at, const std::string& message, const std::string& hint = "");
 };
