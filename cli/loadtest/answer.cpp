@@ -53,19 +53,7 @@ bool holds(const Check& check, const AnswerParts& parts, JsonBody& body) {
   return false;
 }
 
-}  // namespace
-
-void judge_answer(const Step& step, unsigned status, const AnswerParts& parts, std::string* variables,
-                  Outcome& outcome) {
-  outcome.status = status;
-  if (!step.expects(status)) {
-    outcome.error = status >= 500   ? ErrorKind::status_5xx
-                    : status >= 400 ? ErrorKind::status_4xx
-                                    : ErrorKind::check;
-    outcome.checks_failed = static_cast<std::uint32_t>(step.checks.size());
-    return;
-  }
-  if (!step.reads_answer()) return;
+void look_at(const Step& step, const AnswerParts& parts, std::string* variables, Outcome& outcome) {
   JsonBody body(parts.body);
   for (const Check& check : step.checks) {
     if (holds(check, parts, body)) {
@@ -87,6 +75,25 @@ void judge_answer(const Step& step, unsigned status, const AnswerParts& parts, s
     else
       variables[extraction.variable] = std::move(found);
   }
+}
+
+}  // namespace
+
+void judge_answer(const Step& step, unsigned status, const AnswerParts& parts, std::string* variables,
+                  Outcome& outcome) {
+  outcome.status = status;
+  if (!step.expects(status)) {
+    outcome.error = status >= 500   ? ErrorKind::status_5xx
+                    : status >= 400 ? ErrorKind::status_4xx
+                                    : ErrorKind::check;
+    outcome.checks_failed = static_cast<std::uint32_t>(step.checks.size());
+    return;
+  }
+  if (step.reads_answer()) look_at(step, parts, variables, outcome);
+}
+
+void judge_message(const Step& step, const std::string& payload, std::string* variables, Outcome& outcome) {
+  if (step.reads_answer()) look_at(step, {payload, {}}, variables, outcome);
 }
 
 }  // namespace flux::loadtest

@@ -12,4 +12,7 @@ namespace flux::loadtest {
 void judge_answer(const Step& step, unsigned status, const AnswerParts& parts, std::string* variables,
                   Outcome& outcome);
 
+// The same for a WebSocket message, which has neither status nor headers.
+void judge_message(const Step& step, const std::string& payload, std::string* variables, Outcome& outcome);
+
 }  // namespace flux::loadtest

@@ -20,6 +20,7 @@
 
 namespace flux::loadtest {
 
+class FrameReader;
 class ResponseReader;
 
 // How threads and their owner meet: the owner asks, threads report.
@@ -89,7 +90,12 @@ class Engine {
   struct Exchange;
 
   struct User {
+    User();
+    User(User&&) noexcept;
+    ~User();
+
     Connection connection{};
+    std::unique_ptr<FrameReader> frames{};  // of an upgraded connection
     std::unique_ptr<Exchange> exchange{};
     std::unique_ptr<std::string[]> variables{};
     Random random{};
@@ -149,6 +155,13 @@ class Engine {
   void answered(std::uint32_t id, const ResponseReader& response, bool hangup, std::int64_t now);
   void exchange_failed(std::uint32_t id, ErrorKind kind, std::int64_t now);
   void disconnect(User& user);
+
+  // engine_websocket.cpp
+  void begin_websocket_step(std::uint32_t id, std::int64_t now);
+  void frame_sent(std::uint32_t id);
+  void upgraded(std::uint32_t id, std::string_view first_frames);
+  void receive_frames(std::uint32_t id, std::string_view bytes, std::int64_t now);
+  void take_message(std::uint32_t id, std::int64_t now);
 
   const EnginePlan& plan_;
   RunControl& control_;

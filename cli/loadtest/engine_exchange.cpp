@@ -101,7 +101,10 @@ void Engine::send_bytes(std::uint32_t id, std::string_view bytes, std::int64_t n
     exchange_failed(id, ErrorKind::reset, now);
     return;
   }
-  if (sent.bytes == bytes.size()) return;
+  if (sent.bytes == bytes.size()) {
+    if (user.frames) frame_sent(id);
+    return;
+  }
   if (!user.exchange) user.exchange = std::make_unique<Exchange>();
   user.exchange->unsent = bytes.substr(sent.bytes);
   user.phase = Phase::sending;
@@ -122,6 +125,7 @@ void Engine::continue_sending(std::uint32_t id, std::int64_t now) {
     unsent.erase(0, sent.bytes);
   }
   user.phase = Phase::awaiting;
+  if (user.frames) frame_sent(id);
 }
 
 void Engine::receive(std::uint32_t id, bool hangup) {
@@ -148,6 +152,10 @@ void Engine::receive(std::uint32_t id, bool hangup) {
 
 bool Engine::receive_some(std::uint32_t id, std::string_view bytes, bool hangup, std::int64_t now) {
   User& user = users_[id];
+  if (user.frames) {
+    receive_frames(id, bytes, now);
+    return users_[id].connection.is_open();
+  }
   if (user.phase != Phase::awaiting && user.phase != Phase::sending) {
     disconnect(user);  // nobody asked for these bytes
     return false;
@@ -197,6 +205,11 @@ void Engine::answered(std::uint32_t id, const ResponseReader& response, bool han
   if (outcome.error != ErrorKind::none && summary_.first_unexpected.empty())
     summary_.first_unexpected =
         plan_.scenario->names[step.name].name + " answered " + std::to_string(outcome.status);
+  if (step.kind == StepKind::ws_connect && outcome.error == ErrorKind::none) {
+    upgraded(id, response.rest());
+    request_ended(id, outcome, now);
+    return;
+  }
   const bool all_sent = !user.exchange || user.exchange->unsent.empty();
   if (!plan_.keep_alive || hangup || !all_sent || !response.keep_alive()) disconnect(user);
   request_ended(id, outcome, now);
@@ -216,6 +229,7 @@ void Engine::exchange_failed(std::uint32_t id, ErrorKind kind, std::int64_t now)
 
 void Engine::disconnect(User& user) {
   user.connection.close();
+  user.frames.reset();
   ++user.generation;
 }
 

@@ -7,6 +7,7 @@
 
 #include "cli/loadtest/engine.hpp"
 #include "cli/loadtest/response_reader.hpp"
+#include "cli/loadtest/websocket_frames.hpp"
 
 namespace flux::loadtest {
 

@@ -14,6 +14,10 @@ constexpr std::uint32_t kMostDoublings = 4;
 
 }  // namespace
 
+Engine::User::User() = default;
+Engine::User::User(User&&) noexcept = default;
+Engine::User::~User() = default;
+
 std::uint32_t Engine::add_user() {
   const auto id = static_cast<std::uint32_t>(users_.size());
   User& user = users_.emplace_back();
@@ -110,6 +114,12 @@ void Engine::begin_request(std::uint32_t id, std::int64_t intended, std::int64_t
   user.intended = intended;
   user.sent = 0;
   user.measured = intended - plan_.start_ns >= plan_.warmup.count();
+  const StepKind kind = step_of(user).kind;
+  if (kind == StepKind::ws_send || kind == StepKind::ws_receive || kind == StepKind::ws_close) {
+    begin_websocket_step(id, now);
+    return;
+  }
+  if (user.frames) disconnect(user);  // the last flow left its WebSocket open
   if (user.connection.is_open())
     send_request(id, now);
   else

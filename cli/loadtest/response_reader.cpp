@@ -65,6 +65,7 @@ ResponseReader::Progress ResponseReader::feed(std::string_view bytes) {
       const bool interim = status() / 100 == 1 && status() != 101;
       if (!interim) {
         extra_ = bytes.size();
+        if (status() == 101) pending_ = std::string(bytes);
         return Progress::done;
       }
       parser_ = Parser(*parser_.step);

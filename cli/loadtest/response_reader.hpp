@@ -35,6 +35,7 @@ class ResponseReader {
   bool keep_alive() const { return parser_.keep_alive() && extra_ == 0; }
   // Bytes after the response; those of an upgraded protocol after a 101.
   std::size_t extra() const { return extra_; }
+  std::string_view rest() const { return pending_; }  // those bytes, kept after a 101 only
   const AnswerParts& parts() const { return parser_.parts; }
 
  private:

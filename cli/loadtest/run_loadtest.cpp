@@ -328,7 +328,7 @@ Result<RunOutput> run_loadtest(const RunPlan& plan, RunControl& control,
   if (auto ready = set_up(plan, engine, control); !ready) return ready.error();
 
   const std::string started_at = utc_now();
-  engine.start_ns = monotonic_ns() + 1'000'000;
+  engine.start_ns = monotonic_ns();
   Run run(engine, control);
   run.drive(observe, plan.thresholds);
   RunOutput output = run.finish(plan);

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "cli/loadtest/scenario.hpp"
+#include "cli/loadtest/websocket_frames.hpp"
 #include "common/config/yaml_section.hpp"
 
 namespace flux::loadtest {
@@ -102,15 +103,15 @@ class ScenarioReader {
   }
 
   void collect_variables(const YAML::Node& flows) {
-    if (!flows.IsSequence()) return;
+    if (!flows.IsDefined() || !flows.IsSequence()) return;
     const auto keys_of = [this](const YAML::Node& map) {
-      if (map.IsMap())
+      if (map.IsDefined() && map.IsMap())
         for (const auto& entry : map) variable(entry.first.Scalar());
     };
     for (const YAML::Node& flow : flows) {
       if (!flow.IsMap()) continue;
       keys_of(flow["set"]);
-      if (!flow["steps"].IsSequence()) continue;
+      if (!flow["steps"].IsDefined() || !flow["steps"].IsSequence()) continue;
       for (const YAML::Node& step : flow["steps"])
         if (step.IsMap()) keys_of(step["extract"]);
     }
@@ -141,13 +142,21 @@ class ScenarioReader {
                      "set it with 'extract', 'set', 'variables' or a feeder");
       flow.needs.push_back(variable(name));
     }
-    if (const YAML::Node set = section.take("set"); set.IsMap())
+    if (const YAML::Node set = section.take("set"); set.IsDefined() && set.IsMap())
       for (const auto& entry : set)
         flow.set.emplace_back(variable(entry.first.Scalar()), compile(entry.second, entry.second.Scalar()));
     const YAML::Node steps = section.take("steps");
     section.refuse_unknown_keys();
     for (const YAML::Node& step : list(steps, "steps")) flow.steps.push_back(read_step(step, "steps.", ""));
     if (flow.steps.empty()) source_.fail(node, "flow '" + flow.name + "' has no steps");
+    bool upgraded = false;
+    for (const Step& step : flow.steps) {
+      if (step.kind != StepKind::http && step.kind != StepKind::ws_connect && !upgraded)
+        source_.fail(steps, "flow '" + flow.name + "' uses a WebSocket that is not open",
+                     "begin with a step 'websocket: /path'");
+      upgraded = step.kind == StepKind::ws_connect ||
+                 (upgraded && step.kind != StepKind::ws_close && step.kind != StepKind::http);
+    }
     if (!(flow.weight > 0)) source_.fail(node, "flow '" + flow.name + "' needs a weight above 0");
     scenario_.flows.push_back(std::move(flow));
   }
@@ -173,6 +182,7 @@ class ScenarioReader {
       label = "ws_connect";
       step.path = text_at("websocket");
       step.expect = {101};
+      add_upgrade_headers(step);
     } else if (section.has("send")) {
       step.kind = StepKind::ws_send;
       label = "ws_send";
@@ -194,7 +204,7 @@ class ScenarioReader {
     }
     if (!index.empty()) section.take("repeat");
     if (step.kind == StepKind::http) step.body = text_at("body");
-    if (const YAML::Node headers = section.take("headers"); headers.IsMap())
+    if (const YAML::Node headers = section.take("headers"); headers.IsDefined() && headers.IsMap())
       for (const auto& entry : headers)
         step.headers.emplace_back(entry.first.Scalar(), compile(entry.second, entry.second.Scalar()));
     read_expect(section, step);
@@ -209,6 +219,18 @@ class ScenarioReader {
       if (!tags.empty()) scenario_.names[step.name].tags = tags;
     }
     return step;
+  }
+
+  static void add_upgrade_headers(Step& step) {
+    const auto header = [&](const char* name, std::string_view value) {
+      step.headers.emplace_back(name, TextTemplate{{TemplatePart::Kind::literal, std::string(value)}});
+    };
+    header("Connection", "Upgrade");
+    header("Upgrade", "websocket");
+    header("Sec-WebSocket-Version", "13");
+    header("Sec-WebSocket-Key", kHandshakeKey);
+    step.checks.push_back(
+        {Check::Kind::header_equals, "Sec-WebSocket-Accept", std::string(kHandshakeAccept)});
   }
 
   void read_request_line(YamlSection& section, Step& step, std::string& label, const std::string& index) {
@@ -282,14 +304,14 @@ class ScenarioReader {
     std::string contains;
     section.read("body", contains);
     if (!contains.empty()) step.checks.push_back({Check::Kind::body_contains, "", contains});
-    if (const YAML::Node headers = section.take("header"); headers.IsMap()) {
+    if (const YAML::Node headers = section.take("header"); headers.IsDefined() && headers.IsMap()) {
       for (const auto& entry : headers) {
         const std::string value = entry.second.IsScalar() ? entry.second.Scalar() : "";
         step.checks.push_back({value.empty() ? Check::Kind::header_present : Check::Kind::header_equals,
                                entry.first.Scalar(), value});
       }
     }
-    if (const YAML::Node json = section.take("json"); json.IsMap())
+    if (const YAML::Node json = section.take("json"); json.IsDefined() && json.IsMap())
       for (const auto& entry : json)
         step.checks.push_back({Check::Kind::json_equals, entry.first.Scalar(),
                                entry.second.IsScalar() ? entry.second.Scalar() : ""});
