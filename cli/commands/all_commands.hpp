@@ -6,6 +6,7 @@
 namespace flux::cli {
 
 void add_balancer_command(CommandLine& line);
+void add_completion_command(CommandLine& line);
 void add_config_command(CommandLine& line);
 void add_down_command(CommandLine& line);
 void add_loadtest_command(CommandLine& line);
@@ -15,6 +16,7 @@ void add_up_command(CommandLine& line);
 
 inline void add_all_commands(CommandLine& line) {
   add_balancer_command(line);
+  add_completion_command(line);
   add_config_command(line);
   add_down_command(line);
   add_loadtest_command(line);

@@ -1,4 +1,5 @@
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -212,8 +213,8 @@ Result<Config> parse_config(const std::string& yaml, const std::string& source_n
     YamlSection root(source, document, "");
     read_document(root, config);
   } catch (const YAML::Exception& e) {
-    return Error{Errc::invalid_argument,
-                 source_name + ":" + std::to_string(e.mark.line + 1) + ": not valid YAML: " + e.msg};
+    const std::string line = e.mark.is_null() ? "" : ":" + std::to_string(e.mark.line + 1);
+    return Error{Errc::invalid_argument, source_name + line + ": not valid YAML: " + e.msg};
   }
   if (source.error) return *source.error;
   config.lines = std::move(source.lines);
@@ -225,14 +226,17 @@ Result<Config> load_config(const std::optional<std::string>& file) {
   std::string path = file ? *file : from_environment != nullptr ? from_environment : "";
   const bool asked_for = !path.empty();
   if (!asked_for) path = "flux.yaml";
+  std::error_code ignored;
+  if (!asked_for && !std::filesystem::exists(path, ignored)) return default_config();
   std::ifstream in(path);
-  if (!in) {
-    if (!asked_for) return default_config();
-    return Error{Errc::invalid_argument, "cannot read the configuration " + path,
-                 file ? "check --config" : "check FLUX_CONFIG"};
-  }
   std::ostringstream text;
-  text << in.rdbuf();
+  if (in && in.peek() != std::ifstream::traits_type::eof()) text << in.rdbuf();
+  // An empty file is fine; a directory opens, but does not read.
+  if (!in && !(in.eof() && std::filesystem::is_regular_file(path, ignored)))
+    return Error{Errc::invalid_argument, "cannot read the configuration " + path,
+                 file        ? "check --config"
+                 : asked_for ? "check FLUX_CONFIG"
+                             : "make it readable, or name another with --config"};
   return parse_config(text.str(), path);
 }
 

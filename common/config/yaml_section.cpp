@@ -26,6 +26,10 @@ Result<std::string> interpolate_environment(std::string_view text) {
       return Error{Errc::invalid_argument, "'${' without '}'", "write ${NAME} or ${NAME:-default}"};
     out += text.substr(0, start);
     const std::string_view inside = text.substr(start + 2, end - start - 2);
+    if (inside.empty() || inside.starts_with(":-") || inside.find("${") != std::string_view::npos)
+      return Error{Errc::invalid_argument,
+                   "cannot interpolate '" + std::string(text.substr(start, end - start + 1)) + "'",
+                   "write ${NAME} or ${NAME:-default}, not nested"};
     const auto colon = inside.find(":-");
     const std::string name(inside.substr(0, colon));
     const char* value = std::getenv(name.c_str());
@@ -76,6 +80,11 @@ YamlSection::YamlSection(YamlSource& source, const YAML::Node& node, std::string
                             " must be a mapping of keys to values");
     node_ = YAML::Node(YAML::NodeType::Map);
   }
+  std::set<std::string> seen;
+  for (const auto& entry : node_)
+    if (entry.first.IsScalar() && !seen.insert(entry.first.Scalar()).second)
+      source_.fail(entry.first, "key '" + path_ + entry.first.Scalar() + "' is there twice",
+                   "keep one of them");
 }
 
 bool YamlSection::has(const char* key) const {

@@ -31,7 +31,7 @@ void ManualClock::advance(Duration by) {
 }
 
 std::int64_t unix_ms(WallTime t) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(t.time_since_epoch()).count();
+  return std::chrono::floor<std::chrono::milliseconds>(t.time_since_epoch()).count();
 }
 
 WallTime from_unix_ms(std::int64_t ms) {
@@ -39,7 +39,7 @@ WallTime from_unix_ms(std::int64_t ms) {
 }
 
 std::int64_t unix_us(WallTime t) {
-  return std::chrono::duration_cast<std::chrono::microseconds>(t.time_since_epoch()).count();
+  return std::chrono::floor<std::chrono::microseconds>(t.time_since_epoch()).count();
 }
 
 WallTime from_unix_us(std::int64_t us) {

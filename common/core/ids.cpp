@@ -1,5 +1,8 @@
 #include "common/core/ids.hpp"
 
+#include <pthread.h>
+
+#include <atomic>
 #include <cstring>
 #include <random>
 
@@ -19,19 +22,32 @@ bool is_dash_position(std::size_t i) {
   return i == 8 || i == 13 || i == 18 || i == 23;
 }
 
+// A forked child inherits the generators; it must not repeat their ids.
+std::atomic<std::uint64_t> g_forks{0};
+[[maybe_unused]] const int g_fork_watch = pthread_atfork(nullptr, nullptr, [] { ++g_forks; });
+
 // RFC 9562 section 6.2, method 2: within one millisecond the 74 random bits
 // are a counter that starts at a random value and grows by a random step.
 struct Generator {
-  std::mt19937_64 random{[] {
-    std::random_device device;
-    std::seed_seq seed{device(), device(), device(), device(), device(), device()};
-    return std::mt19937_64{seed};
-  }()};
+  std::mt19937_64 random{seeded()};
+  std::uint64_t forks = g_forks;
   std::int64_t last_ms = -1;
   std::uint64_t high = 0;  // 12 bits
   std::uint64_t low = 0;   // 62 bits
 
+  static std::mt19937_64 seeded() {
+    std::random_device device;
+    std::seed_seq seed{device(), device(), device(), device(), device(), device()};
+    return std::mt19937_64{seed};
+  }
+
   Uuid next(std::int64_t now_ms) {
+    if (const auto now = g_forks.load(std::memory_order_relaxed); now != forks) {
+      forks = now;
+      random = seeded();
+      high = random() & 0x7ff;
+      low = random() & ((1ULL << 62) - 1);
+    }
     constexpr std::uint64_t kLowMask = (1ULL << 62) - 1;
     if (now_ms > last_ms) {
       last_ms = now_ms;

@@ -21,7 +21,8 @@ struct Uuid {
   auto operator<=>(const Uuid&) const = default;
 };
 
-// Unique across processes; strictly increasing within a thread. Thread-safe.
+// Unique across processes, forked ones too; strictly increasing within a thread,
+// even when the clock goes back. Thread-safe.
 Uuid new_uuid(const Clock& clock = system_clock());
 
 }  // namespace flux

@@ -31,29 +31,56 @@ std::string timestamp() {
   return all;
 }
 
-// Quotes for both formats: the text format quotes a value only where a space,
-// quote or control character would make the line ambiguous.
-void append_quoted(std::string& out, std::string_view value) {
-  out += '"';
-  for (const char c : value) {
-    if (c == '"' || c == '\\') {
+// Length of the UTF-8 sequence at the start of `text`; 0 when it is not one.
+std::size_t utf8_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char first = byte(0);
+  const std::size_t length = first < 0x80                    ? 1
+                             : first >= 0xc2 && first < 0xe0 ? 2
+                             : first >= 0xe0 && first < 0xf0 ? 3
+                             : first >= 0xf0 && first < 0xf5 ? 4
+                                                             : 0;
+  if (length == 0 || length > text.size()) return 0;
+  for (std::size_t i = 1; i < length; ++i)
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+  const bool overlong_or_surrogate = (first == 0xe0 && byte(1) < 0xa0) || (first == 0xed && byte(1) > 0x9f) ||
+                                     (first == 0xf0 && byte(1) < 0x90) || (first == 0xf4 && byte(1) > 0x8f);
+  return overlong_or_surrogate ? 0 : length;
+}
+
+// Whatever a value holds, the line stays one line of valid UTF-8: control
+// characters are escaped, bytes that are not UTF-8 become U+FFFD.
+void append_escaped(std::string& out, std::string_view value, bool in_quotes) {
+  while (!value.empty()) {
+    const char c = value[0];
+    const std::size_t length = utf8_length(value);
+    if (in_quotes && (c == '"' || c == '\\')) {
       out += '\\';
       out += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
+    } else if ((c >= 0 && c < 0x20) || c == 0x7f) {
       char escaped[8];
       std::snprintf(escaped, sizeof escaped, "\\u%04x", c);
       out += escaped;
+    } else if (length == 0) {
+      out += "\xef\xbf\xbd";
     } else {
-      out += c;
+      out += value.substr(0, length);
     }
+    value.remove_prefix(length == 0 ? 1 : length);
   }
+}
+
+// The text format quotes a value only where it would make the line ambiguous.
+void append_quoted(std::string& out, std::string_view value) {
+  out += '"';
+  append_escaped(out, value, true);
   out += '"';
 }
 
 bool needs_quotes(std::string_view value) {
   if (value.empty()) return true;
   for (const char c : value)
-    if (static_cast<unsigned char>(c) <= 0x20 || c == '"' || c == '=' || c == '\\') return true;
+    if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7f || c == '"' || c == '=' || c == '\\') return true;
   return false;
 }
 
@@ -67,7 +94,7 @@ std::string text_line(std::string_view level, std::string_view message, std::ini
     line += ']';
   }
   line += ' ';
-  line += message;
+  append_escaped(line, message, false);
   for (const Field& field : fields) {
     line += ' ';
     line += field.key;
@@ -75,7 +102,7 @@ std::string text_line(std::string_view level, std::string_view message, std::ini
     if (needs_quotes(field.value))
       append_quoted(line, field.value);
     else
-      line += field.value;
+      append_escaped(line, field.value, false);
   }
   return line;
 }
@@ -106,7 +133,7 @@ void configure(Level level, Format format, std::string source) {
 }
 
 bool enabled(Level level) {
-  return level >= g_level.load(std::memory_order_relaxed);
+  return level != Level::off && level >= g_level.load(std::memory_order_relaxed);
 }
 
 void write(Level level, std::string_view message, std::initializer_list<Field> fields) {

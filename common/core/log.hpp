@@ -1,7 +1,6 @@
 #pragma once
-// The process log: one line per event on stderr (or a file descriptor), as text
-// or as JSON, with key=value fields. Thread-safe; a line is one write(2), so
-// lines of several threads never mix.
+// The process log: one line per event on stderr, as text or as JSON, with key=value fields. Thread-safe; a
+// line is one write(2), so lines of several threads never mix.
 
 #include <initializer_list>
 #include <string>

@@ -12,10 +12,10 @@
 
 namespace flux {
 
-Result<Duration> parse_duration(std::string_view text);   // a bare 0 is allowed, other bare numbers are not
-Result<std::uint64_t> parse_size(std::string_view text);  // bytes; KB=1000, KiB=1024
-Result<std::uint64_t> parse_count(std::string_view text);
-Result<double> parse_percent(std::string_view text);  // "0.1%" -> 0.001; "0.001" -> 0.001
+Result<Duration> parse_duration(std::string_view text);    // a bare 0 is allowed, other bare numbers are not
+Result<std::uint64_t> parse_size(std::string_view text);   // bytes; KB=1000, KiB=1024
+Result<std::uint64_t> parse_count(std::string_view text);  // whole numbers: 1.5k is, 1.5 is not
+Result<double> parse_percent(std::string_view text);       // "0.1%" -> 0.001; "0.001" -> 0.001
 
 std::string format_duration(Duration d);       // "1.24s", "500ms", "2m30s"
 std::string format_size(std::uint64_t bytes);  // "64.0 KiB"

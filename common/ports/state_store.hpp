@@ -96,7 +96,10 @@ struct Lease {
 // opened with. Calls made in one turn of the loop travel together. Every call
 // completes within the configured timeout with `unavailable` or `timed_out`
 // (the effect of a timed-out call is unknown; all writes here are idempotent,
-// so they may be repeated). Times come from the caller, so tests can move them.
+// so they may be repeated; of a lost connection's calls it is `timed_out` too).
+// Decisions take the caller's `now`: ages of reservations, leases of idempotency
+// keys, rate limits. What is merely kept for a while (`keep`, `ttl`) is counted by
+// the store's own clock: Redis' or that of the embedded engine's options.
 class StateStore {
  public:
   virtual ~StateStore() = default;
@@ -114,8 +117,10 @@ class StateStore {
   virtual Async<Result<bool>> is_restored() = 0;
   virtual Async<Result<>> mark_restored() = 0;
 
-  // Idempotent per order id: the same order gets the same reservation.
-  // `not_found`: unknown product. `sold_out`: no bucket holds enough.
+  // Idempotent per order id: the same order gets the same reservation, and its
+  // age counts from `now` again, so that no reaper returns it between a retry's
+  // reserve and its append. One that was settled is forgotten: the order then
+  // reserves anew. `not_found`: unknown product. `sold_out`: no bucket holds enough.
   virtual Async<Result<Reservation>> reserve(ReserveRequest request) = 0;
   // Ends reservations. Unknown ones (settled before) are skipped, so it may be
   // repeated. Returns how many it changed.
@@ -123,13 +128,16 @@ class StateStore {
   // Reservations older than `before`, oldest first, at most `max`, of any product.
   virtual Async<Result<std::vector<Reservation>>> stale_reservations(WallTime before, std::size_t max) = 0;
 
+  // Claiming again with the order id that owns the key is `fresh` again.
   virtual Async<Result<KeyClaim>> claim_key(ClaimRequest request) = 0;
+  // The first answer stays; a key that is gone stays gone.
   virtual Async<Result<>> answer_key(std::string scope, std::string key, std::string answer,
                                      Duration keep) = 0;
   // Gives an unanswered key back, e.g. after 409 or a certain failure.
   virtual Async<Result<>> release_key(std::string scope, std::string key, Uuid order_id) = 0;
 
-  // Token bucket `rate` per second with `burst`, shared by all instances.
+  // Token bucket `rate` per second with `burst` (at least 1), shared by all
+  // instances. A rate of 0 is no limit.
   virtual Async<Result<RateDecision>> take_token(std::string client, double rate, double burst,
                                                  WallTime now) = 0;
 

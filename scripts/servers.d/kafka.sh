@@ -1,4 +1,5 @@
 # Apache Kafka, one node in KRaft mode, from Maven artifacts kept in the cache directory.
+# shellcheck shell=bash disable=SC2034,SC2154 # read by scripts/servers, which shares its variables
 
 kafka_version=${FLUX_KAFKA_VERSION:-3.9.1}
 kafka_home=$cache/kafka-$kafka_version

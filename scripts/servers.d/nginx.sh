@@ -1,4 +1,5 @@
 # nginx answering a few fixed bytes: a peer and a target for measurements.
+# shellcheck shell=bash disable=SC2034,SC2154 # read by scripts/servers, which shares its variables
 
 prepare_nginx() {
   local dir

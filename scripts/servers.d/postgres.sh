@@ -1,5 +1,6 @@
 # PostgreSQL and PgBouncer in transaction mode in front of it. User, password and database are
 # all "flux"; the user is a superuser, so tests can make databases and cut connections.
+# shellcheck shell=bash disable=SC2034,SC2154 # read by scripts/servers, which shares its variables
 
 postgres_bin() { # PROGRAM
   local newest
@@ -17,14 +18,14 @@ prepare_postgres() {
   local dir password initdb
   dir=$(dir_of postgres)
   initdb=$(postgres_bin initdb) || { fail "postgresql is not installed; scripts/setup --tests"; return; }
-  if [ ! -s "$dir/data/initialised" ]; then
+  if [ ! -e "$dir/data/initialised" ]; then
     rm -rf "$dir/data"
     password=$dir/password
     echo flux >"$password" && chmod 644 "$password"
     "${drop_root[@]}" "$initdb" -D "$(realpath "$dir")/data" -U flux -A scram-sha-256 --pwfile="$(realpath "$password")" \
       -E UTF8 --locale=C.UTF-8 --no-sync >"$dir/initdb.log" 2>&1 ||
       { fail "initdb failed; its output $dir/initdb.log:"; tail -n 20 "$dir/initdb.log" >&2; return 1; }
-    echo done >"$dir/data/initialised"
+    touch "$dir/data/initialised"
   fi
   # PostgreSQL takes a killed postmaster that nobody has reaped yet for a living one. Its lock
   # file must stay, for it also tells which shared memory its last children may still use.

@@ -1,5 +1,6 @@
 # Redis alone, as a cluster of three masters, and as master, replica and sentinel.
 # The append-only file is on everywhere, so data outlives kill -9.
+# shellcheck shell=bash disable=SC2034,SC2154 # read by scripts/servers, which shares its variables
 
 ask_redis() { # PROCESS COMMAND…
   local port

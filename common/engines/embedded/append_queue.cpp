@@ -141,7 +141,7 @@ Result<> AppendQueue::open_file() {
     turn_.emplace(std::move(*turn));
   }
   if (file_) return {};
-  auto file = TopicFile::open(directory_, topic_);
+  auto file = TopicFile::open(directory_, topic_, options_.log.delivery_timeout);
   if (!file) return file.error();
   file_ = std::move(*file);
   return {};

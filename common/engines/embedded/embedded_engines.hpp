@@ -30,6 +30,7 @@ struct EmbeddedOptions {
   std::string directory;  // created when missing; holds log/, state.db and ledger.db
   const Clock* clock = &system_clock();
   EmbeddedLogOptions log{};
+  Duration state_timeout = std::chrono::seconds{5};  // of one call of the state store
 };
 
 Result<std::unique_ptr<EventLog>> open_event_log(const EmbeddedOptions& options);

@@ -118,6 +118,7 @@ void SqliteStatement::bind(int index, std::nullopt_t) {
 }
 
 Result<bool> SqliteStatement::step() {
+  errno = 0;
   const int code = sqlite3_step(statement_);
   if (code == SQLITE_ROW) return true;
   if (code == SQLITE_DONE) return false;
@@ -240,7 +241,9 @@ bool SqliteDatabase::in_transaction() const {
 
 Error SqliteDatabase::last_error(std::string_view while_doing) const {
   failure_ = sqlite3_extended_errcode(handle_);
-  return translate(failure_, sqlite3_system_errno(handle_), file_, sqlite3_errmsg(handle_), while_doing);
+  // SQLite does not keep the system's error of a COMMIT that fails.
+  const int kept = sqlite3_system_errno(handle_);
+  return translate(failure_, kept != 0 ? kept : errno, file_, sqlite3_errmsg(handle_), while_doing);
 }
 
 // --- transaction -------------------------------------------------------------

@@ -37,9 +37,11 @@ std::int64_t batch_id(std::int32_t partition, std::int64_t last_offset) {
 
 }  // namespace
 
-Result<std::unique_ptr<TopicFile>> TopicFile::open(const std::string& directory, const std::string& topic) {
-  auto database =
-      SqliteDatabase::open({.file = directory + "/" + topic + ".topic.db", .synchronous = Synchronous::full});
+Result<std::unique_ptr<TopicFile>> TopicFile::open(const std::string& directory, const std::string& topic,
+                                                   Duration busy_timeout) {
+  auto database = SqliteDatabase::open({.file = directory + "/" + topic + ".topic.db",
+                                        .synchronous = Synchronous::full,
+                                        .busy_timeout = busy_timeout});
   if (!database) return database.error();
   const auto created = (*database)->execute(kSchema);
   if (!created) return created.error();
@@ -118,9 +120,11 @@ Result<> TopicFile::append(std::span<Entry> entries, WallTime now) {
   const auto committed = transaction->commit();
   if (!committed) {
     Error error = committed.error();
-    // Out of space means that the commit's last page was not written. After any
-    // other failure here it may be on the disk and be found after a restart.
-    if (database_->last_code() != SQLITE_FULL) error.code = Errc::maybe_persisted;
+    // The commit is the last thing written: when writing failed it is not there.
+    // After any other failure here (the sync, the index) it may be found after
+    // a restart.
+    const int code = database_->last_code();
+    if (code != SQLITE_FULL && code != SQLITE_IOERR_WRITE) error.code = Errc::maybe_persisted;
     return error;
   }
   return {};

@@ -31,7 +31,8 @@ struct PartitionRange {
 // One connection; belongs to one thread at a time.
 class TopicFile {
  public:
-  static Result<std::unique_ptr<TopicFile>> open(const std::string& directory, const std::string& topic);
+  static Result<std::unique_ptr<TopicFile>> open(const std::string& directory, const std::string& topic,
+                                                 Duration busy_timeout = std::chrono::seconds{5});
 
   // Makes rows for partitions up to `count`. Returns how many there are.
   Result<std::int32_t> ensure_partitions(std::int32_t count);

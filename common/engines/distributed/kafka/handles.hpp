@@ -32,6 +32,8 @@ using HeadersHandle = std::unique_ptr<rd_kafka_headers_t, FreeWith<rd_kafka_head
 using PartitionList =
     std::unique_ptr<rd_kafka_topic_partition_list_t, FreeWith<rd_kafka_topic_partition_list_destroy>>;
 using NewTopicHandle = std::unique_ptr<rd_kafka_NewTopic_t, FreeWith<rd_kafka_NewTopic_destroy>>;
+using NewPartitionsHandle =
+    std::unique_ptr<rd_kafka_NewPartitions_t, FreeWith<rd_kafka_NewPartitions_destroy>>;
 using AdminOptionsHandle = std::unique_ptr<rd_kafka_AdminOptions_t, FreeWith<rd_kafka_AdminOptions_destroy>>;
 
 inline void destroy_metadata(const rd_kafka_metadata_t* metadata) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <mutex>
 #include <set>
 #include <thread>
 #include <utility>
@@ -22,10 +23,23 @@ using std::chrono::steady_clock;
 // group for this long, so that another member may have them.
 constexpr auto kBeforeRejoin = std::chrono::seconds{1};
 
+// librdkafka 2.0.2 aborts the process when a member is destroyed between its first
+// join and its first assignment (librdkafka#4312). Such a client, after it has left
+// the group, is kept to the end of the process instead.
+void keep_forever(std::unique_ptr<Client> client) {
+  static std::mutex mutex;
+  static auto* const kept = new std::vector<std::unique_ptr<Client>>;  // never destroyed, on purpose
+  const std::lock_guard lock{mutex};
+  kept->push_back(std::move(client));
+}
+
 class KafkaConsumer final : public EventConsumer {
  public:
   explicit KafkaConsumer(const ConsumerOptions& consumer) : consumer_{consumer} {}
-  ~KafkaConsumer() override { static_cast<void>(close(std::chrono::seconds{2})); }
+  ~KafkaConsumer() override {
+    static_cast<void>(close(std::chrono::seconds{2}));
+    if (client_ && !was_assigned_) keep_forever(std::move(client_));
+  }
 
   Result<> start(const KafkaOptions& options) {
     auto conf = consumer_properties(options, consumer_);
@@ -51,7 +65,9 @@ class KafkaConsumer final : public EventConsumer {
   void rebalance(rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t* partitions);
   void assign(rd_kafka_topic_partition_list_t* partitions);
   void revoke(rd_kafka_topic_partition_list_t* partitions);
+  void leave();
   Error give_back();
+  void rejoin_if_overslept();
   std::optional<Error> failure_of(const rd_kafka_message_t& message);
   bool is_ours(const rd_kafka_message_t& message);
   void forget(const std::vector<TopicPartition>& partitions) {
@@ -63,8 +79,10 @@ class KafkaConsumer final : public EventConsumer {
   std::optional<Error> listener_error_;  // it did not accept the last assignment
   std::optional<Error> pending_error_;   // came behind records that were returned first
   steady_clock::time_point rejoin_at_{};
+  steady_clock::time_point polled_at_{};
   bool has_left_ = false;  // gave its partitions back; subscribes again at rejoin_at_
   bool is_closed_ = false;
+  bool was_assigned_ = false;  // once at least, if only nothing
   // The source of the record before, as records come in runs of one partition.
   const rd_kafka_topic_t* last_topic_ = nullptr;
   TopicPartition last_source_;
@@ -92,9 +110,12 @@ void KafkaConsumer::rebalance(rd_kafka_resp_err_t code, rd_kafka_topic_partition
 // The starting offset travels with the assignment: seeking afterwards would first
 // fetch from the wrong place, and seek_partitions mistakes its timeout (librdkafka#4230).
 void KafkaConsumer::assign(rd_kafka_topic_partition_list_t* partitions) {
+  was_assigned_ = true;
   const auto sources = to_sources(*partitions);
   std::vector<std::optional<std::int64_t>> starts(sources.size());
-  if (consumer_.listener != nullptr && !sources.empty()) {
+  if (is_closed_) {
+    listener_error_ = Error{.code = Errc::interrupted, .message = "the consumer is closing"};
+  } else if (consumer_.listener != nullptr && !sources.empty()) {
     auto said = consumer_.listener->assigned(sources);
     if (!said)
       listener_error_ = said.error();
@@ -118,6 +139,8 @@ void KafkaConsumer::assign(rd_kafka_topic_partition_list_t* partitions) {
     rd_kafka_pause_partitions(client_->get(), partitions);
     return;
   }
+  // A pause outlives the assignment inside librdkafka; whoever comes back starts awake.
+  if (partitions->cnt > 0) rd_kafka_resume_partitions(client_->get(), partitions);
   assigned_.insert(sources.begin(), sources.end());
 }
 
@@ -137,10 +160,7 @@ void KafkaConsumer::revoke(rd_kafka_topic_partition_list_t* partitions) {
 }
 
 // Leaves the group with everything it holds; other members take over.
-Error KafkaConsumer::give_back() {
-  const Error error = *std::exchange(listener_error_, std::nullopt);
-  log::warning("leaving the group for a moment: the assignment was not accepted",
-               {{"group", consumer_.group}, {"reason", error.one_line()}});
+void KafkaConsumer::leave() {
   rd_kafka_unsubscribe(client_->get());
   const auto deadline = steady_clock::now() + std::chrono::seconds{2};
   const auto holds_any = [this] {
@@ -153,8 +173,29 @@ Error KafkaConsumer::give_back() {
     const MessageHandle dropped{rd_kafka_consumer_poll(client_->get(), 20)};
   listener_error_.reset();
   has_left_ = true;
+}
+
+Error KafkaConsumer::give_back() {
+  const Error error = *std::exchange(listener_error_, std::nullopt);
+  log::warning("leaving the group for a moment: the assignment was not accepted",
+               {{"group", consumer_.group}, {"reason", error.one_line()}});
+  leave();
   rejoin_at_ = steady_clock::now() + kBeforeRejoin;
   return error;
+}
+
+// The watchdog of polling. librdkafka's own can be put off by any poll of any queue
+// (librdkafka#4176), and calls what it takes away in a rebalance not lost.
+void KafkaConsumer::rejoin_if_overslept() {
+  if (assigned_.empty() || steady_clock::now() - polled_at_ <= consumer_.session_timeout) return;
+  log::warning("this member did not poll in time and was replaced; it joins again",
+               {{"group", consumer_.group}, {"member", consumer_.member_name}});
+  const auto lost = assignment();
+  assigned_.clear();
+  last_topic_ = nullptr;
+  if (consumer_.listener != nullptr) consumer_.listener->revoked(lost, true);
+  leave();
+  rejoin_at_ = steady_clock::now();
 }
 
 std::optional<Error> KafkaConsumer::failure_of(const rd_kafka_message_t& message) {
@@ -164,10 +205,7 @@ std::optional<Error> KafkaConsumer::failure_of(const rd_kafka_message_t& message
   if (is_transport_failure(code) || is_passing(code)) return std::nullopt;
   switch (code) {
     case RD_KAFKA_RESP_ERR__PARTITION_EOF: return std::nullopt;
-    case RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED:
-      log::warning("this member did not poll in time and was replaced; it joins again",
-                   {{"group", consumer_.group}, {"member", consumer_.member_name}});
-      return std::nullopt;
+    case RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED: return std::nullopt;  // see rejoin_if_overslept
     default: break;
   }
   const char* const detail = rd_kafka_message_errstr(&message);
@@ -217,6 +255,7 @@ Result<std::vector<ConsumedRecord>> KafkaConsumer::poll(std::size_t max, Duratio
                  .message = "the consumer of group " + consumer_.group + " is closed"};
   if (pending_error_) return *std::exchange(pending_error_, std::nullopt);
   const auto deadline = steady_clock::now() + wait;
+  rejoin_if_overslept();
   if (has_left_) {
     std::this_thread::sleep_until(std::min(deadline, rejoin_at_));
     if (steady_clock::now() < rejoin_at_) return std::vector<ConsumedRecord>{};
@@ -241,6 +280,7 @@ Result<std::vector<ConsumedRecord>> KafkaConsumer::poll(std::size_t max, Duratio
     }
     if (is_ours(*message)) records.push_back(to_record(*message, last_source_));
   }
+  polled_at_ = steady_clock::now();
   if (records.empty() && pending_error_) return *std::exchange(pending_error_, std::nullopt);
   return records;
 }
@@ -276,6 +316,9 @@ Result<> KafkaConsumer::close(Duration timeout) {
   if (is_closed_ || !client_) return {};
   is_closed_ = true;
   const auto deadline = steady_clock::now() + timeout;
+  const auto patience = steady_clock::now() + std::min<Duration>(timeout / 2, std::chrono::seconds{1});
+  while (!was_assigned_ && !client_->all_brokers_down() && steady_clock::now() < patience)
+    const MessageHandle dropped{rd_kafka_consumer_poll(client_->get(), 10)};
   const QueueHandle events{rd_kafka_queue_new(client_->get())};
   const ErrorHandle failed{rd_kafka_consumer_close_queue(client_->get(), events.get())};
   while (!failed && rd_kafka_consumer_closed(client_->get()) == 0) {
@@ -283,7 +326,9 @@ Result<> KafkaConsumer::close(Duration timeout) {
       return Error{.code = Errc::timed_out,
                    .message = "group " + consumer_.group + " was not left within " + format_duration(timeout),
                    .hint = "the others take over after the session timeout"};
-    rd_kafka_queue_poll_callback(events.get(), 10);
+    const EventHandle event{rd_kafka_queue_poll(events.get(), 10)};
+    if (event && rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_REBALANCE)
+      rebalance(rd_kafka_event_error(event.get()), rd_kafka_event_topic_partition_list(event.get()));
   }
   assigned_.clear();
   if (failed) return client_->failure(rd_kafka_error_code(failed.get()), "leave group " + consumer_.group);

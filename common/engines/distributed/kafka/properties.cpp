@@ -105,7 +105,8 @@ Result<ConfHandle> consumer_properties(const KafkaOptions& options, const Consum
       {"group.id", consumer.group},
       {"partition.assignment.strategy", "cooperative-sticky"},
       {"session.timeout.ms", std::to_string(session)},
-      {"heartbeat.interval.ms", std::to_string(std::clamp(session / 4, 1, 3000))},
+      // Members learn of a rebalance with a heartbeat, and a cooperative one takes two.
+      {"heartbeat.interval.ms", std::to_string(std::clamp(session / 10, 1, 500))},
       // A member that does not poll is replaced as fast as one that died.
       {"max.poll.interval.ms", std::to_string(session)},
       // Offsets are stored by commit() and sent by librdkafka itself: an explicit

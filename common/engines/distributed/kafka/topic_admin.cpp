@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <string_view>
 #include <thread>
 
 #include "common/engines/distributed/kafka/error_translation.hpp"
@@ -92,14 +93,44 @@ Result<> TopicAdmin::create(const std::vector<TopicSpec>& missing, Deadline dead
                 });
   if (!answer) return answer.error();
   std::size_t count = 0;
-  const rd_kafka_topic_result_t** const results =
+  const auto* const results =
       rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(answer->get()), &count);
+  // Another process may have been faster.
+  return first_failure(results, count, RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS, "create topic ");
+}
+
+Result<> TopicAdmin::grow(const std::vector<TopicSpec>& small, Deadline deadline) {
+  std::vector<NewPartitionsHandle> topics;
+  std::vector<rd_kafka_NewPartitions_t*> pointers;
+  for (const TopicSpec& spec : small) {
+    char why[256] = "";
+    topics.emplace_back(rd_kafka_NewPartitions_new(
+        spec.name.c_str(), static_cast<std::size_t>(spec.partitions), why, sizeof why));
+    if (!topics.back())
+      return Error{.code = Errc::invalid_argument,
+                   .message = "cannot expand topic '" + spec.name + "': " + why,
+                   .hint = "mend kafka.topics"};
+    pointers.push_back(topics.back().get());
+  }
+  auto answer =
+      answer_to(RD_KAFKA_ADMIN_OP_CREATEPARTITIONS, deadline, "expand topics",
+                [&](rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* queue) {
+                  rd_kafka_CreatePartitions(client_->get(), pointers.data(), pointers.size(), options, queue);
+                });
+  if (!answer) return answer.error();
+  std::size_t count = 0;
+  const auto* const results =
+      rd_kafka_CreatePartitions_result_topics(rd_kafka_event_CreatePartitions_result(answer->get()), &count);
+  // INVALID_PARTITIONS: another process has added as many already; ensure() looks again.
+  return first_failure(results, count, RD_KAFKA_RESP_ERR_INVALID_PARTITIONS, "expand topic ");
+}
+
+Result<> TopicAdmin::first_failure(const rd_kafka_topic_result_t* const* results, std::size_t count,
+                                   rd_kafka_resp_err_t harmless, const std::string& doing) const {
   for (std::size_t i = 0; i < count; ++i) {
     const auto code = rd_kafka_topic_result_error(results[i]);
-    // Somebody else was faster.
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) continue;
-    Error error =
-        client_->failure(code, std::string{"create topic "} + rd_kafka_topic_result_name(results[i]));
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR || code == harmless) continue;
+    Error error = client_->failure(code, doing + rd_kafka_topic_result_name(results[i]));
     if (const char* detail = rd_kafka_topic_result_error_string(results[i]); detail != nullptr)
       error.message += std::string{" ("} + detail + ")";
     return error;
@@ -107,33 +138,53 @@ Result<> TopicAdmin::create(const std::vector<TopicSpec>& missing, Deadline dead
   return {};
 }
 
+namespace {
+
+// How the topics stand against what is asked for.
+struct TopicState {
+  std::vector<TopicSpec> missing;
+  std::vector<TopicSpec> small;  // fewer partitions than asked for
+  bool led = true;               // every partition has a leader
+};
+
+TopicState compare(const rd_kafka_metadata_t& known, const std::vector<TopicSpec>& asked) {
+  std::map<std::string_view, const rd_kafka_metadata_topic_t*> by_name;
+  for (int i = 0; i < known.topic_cnt; ++i) by_name[known.topics[i].topic] = &known.topics[i];
+  TopicState state;
+  for (const TopicSpec& spec : asked) {
+    const auto found = by_name.find(spec.name);
+    if (found == by_name.end() || found->second->partition_cnt == 0) {
+      state.missing.push_back(spec);
+      continue;
+    }
+    const rd_kafka_metadata_topic_t& topic = *found->second;
+    if (topic.partition_cnt < spec.partitions) state.small.push_back(spec);
+    for (int p = 0; p < topic.partition_cnt; ++p) state.led = state.led && topic.partitions[p].leader >= 0;
+  }
+  return state;
+}
+
+}  // namespace
+
 Result<> TopicAdmin::ensure(const std::vector<TopicSpec>& topics, Deadline deadline) {
   bool created = false;
+  bool grown = false;
   while (true) {
     auto known = metadata(nullptr, deadline, "list the topics");
     if (!known) return known.error();
-    std::map<std::string, const rd_kafka_metadata_topic_t*> by_name;
-    for (int i = 0; i < (*known)->topic_cnt; ++i) by_name[(*known)->topics[i].topic] = &(*known)->topics[i];
-    std::vector<TopicSpec> missing;
-    bool led = true;
-    for (const TopicSpec& spec : topics) {
-      const auto found = by_name.find(spec.name);
-      if (found == by_name.end() || found->second->partition_cnt == 0) {
-        missing.push_back(spec);
-        continue;
-      }
-      for (int p = 0; p < found->second->partition_cnt; ++p)
-        led = led && found->second->partitions[p].leader >= 0;
-    }
-    if (missing.empty() && led) return {};
-    if (!missing.empty() && !created) {
-      if (auto made = create(missing, deadline); !made) return made.error();
+    const TopicState state = compare(**known, topics);
+    if (state.missing.empty() && state.small.empty() && state.led) return {};
+    if (!state.missing.empty() && !created) {
+      if (auto made = create(state.missing, deadline); !made) return made.error();
       created = true;
+    } else if (!state.small.empty() && !grown) {
+      if (auto made = grow(state.small, deadline); !made) return made.error();
+      grown = true;
     } else if (steady_clock::now() + milliseconds{20} >= deadline) {
       return Error{.code = Errc::unavailable,
-                   .message = missing.empty()
+                   .message = state.missing.empty() && state.small.empty()
                                   ? "some partitions have no leader"
-                                  : "topic " + missing.front().name + " was created but is not there yet",
+                                  : "the brokers do not know all new topics and partitions yet",
                    .hint = "bring the brokers back that hold them",
                    .retryable = true};
     } else {

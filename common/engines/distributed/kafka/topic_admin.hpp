@@ -34,6 +34,10 @@ class TopicAdmin {
   // `only`: that topic; else all topics.
   Result<MetadataHandle> metadata(rd_kafka_topic_t* only, Deadline deadline, const std::string& doing);
   Result<> create(const std::vector<TopicSpec>& missing, Deadline deadline);
+  Result<> grow(const std::vector<TopicSpec>& small, Deadline deadline);
+  // The first of the per-topic results that failed, other than with `harmless`.
+  Result<> first_failure(const rd_kafka_topic_result_t* const* results, std::size_t count,
+                         rd_kafka_resp_err_t harmless, const std::string& doing) const;
   // Starts an admin request on a queue of its own and waits for its answer.
   Result<EventHandle> answer_to(rd_kafka_admin_op_t operation, Deadline deadline, const std::string& doing,
                                 const std::function<void(rd_kafka_AdminOptions_t*, rd_kafka_queue_t*)>& ask);
