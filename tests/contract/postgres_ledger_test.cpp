@@ -154,7 +154,7 @@ TEST_F(PostgresLedgerTest, ReplacesConnectionsThatWereCut) {
 }
 
 TEST_F(PostgresLedgerTest, SaysWhichLimitIsReachedWhenConnectionsRunOut) {
-  const auto ledger = open({.url = house_->url(), .pool = 1, .timeout = milliseconds{400}});
+  const auto ledger = open({.url = house_->url(), .pool = 1, .timeout = seconds{2}});
   ask_postgres(house_->url(), "DROP ROLE IF EXISTS flux_narrow");
   ask_postgres(house_->url(), "CREATE ROLE flux_narrow LOGIN PASSWORD 's3cret' CONNECTION LIMIT 0");
   const auto url = std::regex_replace(house_->url(), std::regex{"//[^@]*@"}, "//flux_narrow:s3cret@");
@@ -168,16 +168,16 @@ TEST_F(PostgresLedgerTest, SaysWhichLimitIsReachedWhenConnectionsRunOut) {
   ASSERT_TRUE(ledger->put_product({.product_id = "p", .stock = 5}));
   const std::unique_ptr<PGconn, decltype(&PQfinish)> other{PQconnectdb(house_->url().c_str()), &PQfinish};
   PQclear(PQexec(other.get(), "BEGIN; LOCK flux.products"));
-  std::atomic<int> busy{0};
-  std::vector<std::jthread> threads;
-  for (int i = 0; i < 3; ++i)
-    threads.emplace_back([&] {
-      const auto product = ledger->get_product("p");
-      ASSERT_FALSE(product);
-      if (product.error().hint == "raise postgres.pool") ++busy;
-    });
-  threads.clear();
-  EXPECT_GE(busy, 1);
+  const std::jthread waiting{[&] { EXPECT_FALSE(ledger->get_product("p")); }};
+  ASSERT_TRUE(eventually(seconds{5}, [&] {
+    return ask_postgres(house_->url(),
+                        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'flux' AND "
+                        "datname = current_database() AND wait_event_type = 'Lock'") == "1";
+  }));
+  const auto busy = ledger->ping(milliseconds{20});
+  ASSERT_FALSE(busy);
+  EXPECT_EQ(busy.error().code, Errc::unavailable);
+  EXPECT_EQ(busy.error().hint, "raise postgres.pool");
 }
 
 TEST_F(PostgresLedgerTest, ReadsOrdersFromReplicasAndWhatTheyLackFromThePrimary) {
