@@ -1,5 +1,5 @@
-// What can happen to the embedded ledger's file: killed writers, a full disk,
-// damage.
+// The ledger contract over the embedded engine, and what can happen to its file:
+// killed writers, a full disk, damage.
 
 #include <signal.h>
 #include <sys/resource.h>
@@ -12,22 +12,35 @@
 
 #include "common/engines/embedded/embedded_engines.hpp"
 #include "tests/contract/ledger_contract.hpp"
+#include "tests/fakes/scratch_directory.hpp"
 
 namespace flux::testing {
 namespace {
 
 using std::chrono::milliseconds;
 
+class EmbeddedHouse final : public LedgerHouse {
+ public:
+  Result<std::unique_ptr<Ledger>> open() override {
+    return embedded::open_ledger({.directory = directory_ / "data"});
+  }
+
+ private:
+  ScratchDirectory directory_;
+};
+
+INSTANTIATE_TEST_SUITE_P(, LedgerContract,
+                         ::testing::Values(LedgerKind{"Embedded",
+                                                      [](std::string&) -> std::unique_ptr<LedgerHouse> {
+                                                        return std::make_unique<EmbeddedHouse>();
+                                                      }}),
+                         kind_name);
+
 class EmbeddedLedgerTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string path = (std::filesystem::temp_directory_path() / "flux-ledger-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(path.data()), nullptr);
-    directory_ = path;
+  Result<std::unique_ptr<Ledger>> open() const {
+    return embedded::open_ledger({.directory = directory_.path()});
   }
-  void TearDown() override { std::filesystem::remove_all(directory_); }
-
-  Result<std::unique_ptr<Ledger>> open() const { return embedded::open_ledger({.directory = directory_}); }
 
   static std::vector<Order> orders(std::size_t count) {
     std::vector<Order> made;
@@ -37,7 +50,7 @@ class EmbeddedLedgerTest : public ::testing::Test {
     return made;
   }
 
-  std::string directory_;
+  const ScratchDirectory directory_;
 };
 
 // Settles batches of ten on one partition until it fails or is killed; tells the
@@ -147,7 +160,7 @@ TEST_F(EmbeddedLedgerTest, NamesADamagedFile) {
     const auto held = ledger->claim_partition("inventory", {"orders", 0}).value();
     ASSERT_TRUE(ledger->settle_orders({{&held, 0, 5000}}, orders(5000), kNoon));
   }
-  const std::string file = directory_ + "/ledger.db";
+  const std::string file = directory_ / "ledger.db";
   ASSERT_FALSE(std::filesystem::exists(file + "-wal")) << "the last one out checkpoints";
   const auto size = std::filesystem::file_size(file);
   std::fstream damaged{file, std::ios::in | std::ios::out | std::ios::binary};
@@ -179,7 +192,7 @@ TEST_F(EmbeddedLedgerTest, TimesOutOnAStoppedWriterAndGoesOnAfterIt) {
   ASSERT_EQ(::pipe(ends), 0);
   const pid_t writer = ::fork();
   if (writer == 0) {
-    auto other = embedded::open_ledger({.directory = directory_});
+    auto other = embedded::open_ledger({.directory = directory_.path()});
     if (!other) ::_exit(1);
     settle_for_ever(**other, 0, ends[1]);
   }
@@ -210,7 +223,7 @@ TEST_F(EmbeddedLedgerTest, TimesOutOnAStoppedWriterAndGoesOnAfterIt) {
 TEST_F(EmbeddedLedgerTest, RefusesAFileOfANewerFlux) {
   { open().value(); }
   // The file's user_version is at offset 60 of its header, big-endian.
-  std::fstream file{directory_ + "/ledger.db", std::ios::in | std::ios::out | std::ios::binary};
+  std::fstream file{directory_ / "ledger.db", std::ios::in | std::ios::out | std::ios::binary};
   file.seekp(60);
   file.write("\0\0\x27\x0f", 4);
   file.close();
