@@ -208,22 +208,28 @@ Result<std::int32_t> TopicAdmin::partition_count(const std::string& topic, Deadl
   return found->topics[0].partition_cnt;
 }
 
+Result<> TopicAdmin::look_up_offsets(rd_kafka_topic_partition_list_t& list, std::int64_t logical,
+                                     Deadline deadline, const std::string& doing) {
+  if (list.cnt == 0) return {};
+  const auto code = repeat_until(deadline, [&] {
+    for (int i = 0; i < list.cnt; ++i) list.elems[i].offset = logical;
+    const auto asked = rd_kafka_offsets_for_times(client_->get(), &list, ms_until(deadline));
+    if (asked != RD_KAFKA_RESP_ERR_NO_ERROR) return asked;
+    for (int i = 0; i < list.cnt; ++i)
+      if (list.elems[i].err != RD_KAFKA_RESP_ERR_NO_ERROR) return list.elems[i].err;
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
+  });
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return client_->failure(code, doing);
+  return {};
+}
+
 Result<std::vector<std::int64_t>> TopicAdmin::end_offsets(const std::string& topic, Deadline deadline) {
   const auto count = partition_count(topic, deadline);
   if (!count) return count.error();
   const std::string doing = "read the end of topic " + topic;
-  // One request per leader, whatever the number of partitions.
   const PartitionList list{rd_kafka_topic_partition_list_new(*count)};
   rd_kafka_topic_partition_list_add_range(list.get(), topic.c_str(), 0, *count - 1);
-  const auto code = repeat_until(deadline, [&] {
-    for (int i = 0; i < list->cnt; ++i) list->elems[i].offset = RD_KAFKA_OFFSET_END;
-    const auto asked = rd_kafka_offsets_for_times(client_->get(), list.get(), ms_until(deadline));
-    if (asked != RD_KAFKA_RESP_ERR_NO_ERROR) return asked;
-    for (int i = 0; i < list->cnt; ++i)
-      if (list->elems[i].err != RD_KAFKA_RESP_ERR_NO_ERROR) return list->elems[i].err;
-    return RD_KAFKA_RESP_ERR_NO_ERROR;
-  });
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return client_->failure(code, doing);
+  if (auto found = look_up_offsets(*list, RD_KAFKA_OFFSET_END, deadline, doing); !found) return found.error();
   std::vector<std::int64_t> ends(static_cast<std::size_t>(*count));
   for (int i = 0; i < list->cnt; ++i)
     ends[static_cast<std::size_t>(list->elems[i].partition)] = list->elems[i].offset;
