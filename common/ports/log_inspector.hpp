@@ -1,7 +1,6 @@
 #pragma once
 // The event log from outside: anybody's topics and groups, for `flux lag`,
-// `flux topics` and `flux dlq`. Each call takes many names at once and costs a
-// handful of requests, whatever their number.
+// `flux topics` and `flux dlq`. Each call takes many names at once.
 
 #include <cstdint>
 #include <map>

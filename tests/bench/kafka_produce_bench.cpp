@@ -98,8 +98,10 @@ Measured our_producer(EventLog& log, const std::string& topic, int records) {
   }
   std::sort(waits.begin(), waits.end());
   const auto client = [&]() -> boost::asio::awaitable<void> {
-    while (next < records)
-      if (co_await append(key_of(next++))) ++acknowledged;
+    while (next < records) {
+      Record record{.topic = topic, .key = key_of(next++), .value = value};
+      if (co_await producer->append(std::move(record))) ++acknowledged;
+    }
   };
   const auto start = Steady::now();
   for (int i = 0; i < kInFlight; ++i)

@@ -32,19 +32,22 @@ template <class Handler>
 class AwaitedDelivery final : public Delivery {
  public:
   AwaitedDelivery(Record r, Handler handler, const asio::any_io_executor& loop)
-      : Delivery{std::move(r)}, handler_{std::move(handler)}, loop_{loop} {}
+      : Delivery{std::move(r)},
+        handler_{std::move(handler)},
+        waits_on_loop_{asio::get_associated_executor(handler_, loop) == loop} {}
 
+  // Called on the loop. A coroutine of the loop itself is resumed right here.
   void complete(Result<RecordPosition> outcome) override {
-    auto executor = asio::get_associated_executor(handler_, loop_);
-    auto resume = [handler = std::move(handler_), outcome = std::move(outcome)]() mutable {
+    if (waits_on_loop_) return std::move(handler_)(std::move(outcome));
+    auto executor = asio::get_associated_executor(handler_);
+    asio::dispatch(executor, [handler = std::move(handler_), outcome = std::move(outcome)]() mutable {
       std::move(handler)(std::move(outcome));
-    };
-    asio::dispatch(executor, std::move(resume));
+    });
   }
 
  private:
   Handler handler_;
-  asio::any_io_executor loop_;
+  const bool waits_on_loop_;
 };
 
 // Outlives the producer object for as long as a handler of the loop runs.
@@ -52,6 +55,8 @@ class Appends : public std::enable_shared_from_this<Appends> {
  public:
   Appends(const KafkaOptions& options, asio::any_io_executor loop, int wake_fd)
       : options_{options}, loop_{std::move(loop)}, wakeups_{loop_, wake_fd} {}
+
+  const asio::any_io_executor& loop() const { return loop_; }
 
   Result<> start() {
     auto opened = DeliveryChannel::open(options_, wakeups_.native_handle());
@@ -198,24 +203,23 @@ class Appends : public std::enable_shared_from_this<Appends> {
 
 class KafkaProducer final : public EventProducer {
  public:
-  explicit KafkaProducer(std::shared_ptr<Appends> appends, asio::any_io_executor loop)
-      : appends_{std::move(appends)}, loop_{std::move(loop)} {}
+  explicit KafkaProducer(std::shared_ptr<Appends> appends) : appends_{std::move(appends)} {}
   ~KafkaProducer() override { appends_->stop(); }
 
   asio::awaitable<Result<RecordPosition>> append(Record record) override {
     return asio::async_initiate<const asio::use_awaitable_t<>, void(Result<RecordPosition>)>(
-        [](auto handler, std::shared_ptr<Appends> appends, asio::any_io_executor loop, Record r) {
+        [](auto handler, Appends* appends, Record r) {
           using Handler = decltype(handler);
-          appends->append(std::make_unique<AwaitedDelivery<Handler>>(std::move(r), std::move(handler), loop));
+          appends->append(
+              std::make_unique<AwaitedDelivery<Handler>>(std::move(r), std::move(handler), appends->loop()));
         },
-        asio::use_awaitable, appends_, loop_, std::move(record));
+        asio::use_awaitable, appends_.get(), std::move(record));
   }
 
   Result<> flush(Duration timeout) override { return appends_->flush(timeout); }
 
  private:
   std::shared_ptr<Appends> appends_;
-  asio::any_io_executor loop_;
 };
 
 }  // namespace
@@ -230,7 +234,7 @@ Result<std::unique_ptr<EventProducer>> make_producer(const KafkaOptions& options
                  .retryable = true};
   auto appends = std::make_shared<Appends>(options, loop, wake_fd);
   if (auto started = appends->start(); !started) return started.error();
-  return std::make_unique<KafkaProducer>(std::move(appends), std::move(loop));
+  return std::make_unique<KafkaProducer>(std::move(appends));
 }
 
 }  // namespace flux::kafka
