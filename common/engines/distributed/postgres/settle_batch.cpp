@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
-#include <set>
 #include <tuple>
 #include <unordered_map>
 
@@ -43,7 +42,16 @@ std::string joined(const std::vector<std::string>& parts) {
 class SettleTransaction {
  public:
   SettleTransaction(Connection& connection, const SettleBatch& batch, Way way, SteadyTime deadline)
-      : connection_(connection), batch_(batch), way_(way), deadline_(deadline) {}
+      : connection_(connection), batch_(batch), way_(way), deadline_(deadline) {
+    std::unordered_map<std::string_view, std::int64_t> sums;
+    for (const Order& order : batch_.orders) {
+      // Sums beyond every stock may be cut: they do not suffice either way.
+      std::int64_t& sum = sums[order.product_id];
+      sum = order.quantity <= 0 ? kMaxStock + 1
+                                : std::min(sum + std::min(order.quantity, kMaxStock), kMaxStock + 1);
+    }
+    asked_ = {sums.begin(), sums.end()};
+  }
 
   Result<Attempt> run();
   std::vector<SettledOrder>& outcomes() { return outcomes_; }
@@ -54,7 +62,10 @@ class SettleTransaction {
   Result<std::unique_ptr<Rows>> expect(ExecStatusType status);
   Result<> read_opening();
   Result<FenceVerdict> fence() const;
-  bool decide(CopyStream& stream);
+  void write_row(CopyStream& stream, const Order& order, OrderStatus status);
+  void confirm_all(CopyStream& stream);
+  bool stock_suffices_for_all();
+  void decide(CopyStream& stream);
   Result<> finish_script();
   Error refusal(const Rows& result);
   void roll_back();
@@ -65,6 +76,7 @@ class SettleTransaction {
   Way way_;
   SteadyTime deadline_;
 
+  std::map<std::string_view, std::int64_t> asked_;  // pieces per product, in the order of the locks
   using PartitionKey = std::tuple<std::string, std::string, std::int32_t>;
   std::map<PartitionKey, PartitionOffset> offsets_;
   std::map<std::string, StockLine, std::less<>> stock_;
@@ -86,9 +98,7 @@ Result<std::string> SettleTransaction::opening() {
     partitions.push_back("(" + *group + "," + *topic + "," + std::to_string(range.claim->source.partition) +
                          ")");
   }
-  std::set<std::string_view> ids;
-  for (const Order& order : batch_.orders) ids.insert(order.product_id);
-  for (const std::string_view id : ids) {
+  for (const auto& [id, pieces] : asked_) {
     auto literal = connection_.literal(id);
     if (!literal) return literal;
     products.push_back(*literal);
@@ -115,11 +125,7 @@ Result<std::string> SettleTransaction::opening() {
 Result<std::string> SettleTransaction::closing() {
   std::map<std::string_view, std::int64_t> added;
   if (way_ == Way::straight) {
-    // Sums beyond every stock may be cut: they are never committed.
-    for (const Order& order : batch_.orders) {
-      std::int64_t& sum = added[order.product_id];
-      sum = std::min(sum + std::clamp<std::int64_t>(order.quantity, 0, kMaxStock), kMaxStock + 1);
-    }
+    added = asked_;
   } else {
     for (const auto& [id, line] : stock_)
       if (const auto more = line.confirmed - confirmed_before_.at(id); more != 0) added[id] = more;
@@ -200,38 +206,44 @@ Result<FenceVerdict> SettleTransaction::fence() const {
   return check_fence(batch_.ranges, present);
 }
 
-// Fills the outcomes and the rows to write. False: not possible the straight way.
-bool SettleTransaction::decide(CopyStream& stream) {
-  outcomes_.reserve(batch_.orders.size());
-  StockLine* line = nullptr;
-  std::string_view last;  // product; neighbours in the log often share it
+void SettleTransaction::write_row(CopyStream& stream, const Order& order, OrderStatus status) {
+  outcomes_.push_back({order.id, order.product_id, order.bucket, status});
+  stream.begin_row();
+  stream.uuid(order.id);
+  stream.text(order.product_id);
+  stream.int32(order.bucket);
+  stream.integer(order.quantity);
+  stream.text(order.user_id);
+  stream.int16(static_cast<std::int16_t>(status));
+  stream.time(order.accepted_at);
+  stream.time(batch_.now);
+}
+
+// The straight way: needs no answer of the server, so it runs beside it.
+void SettleTransaction::confirm_all(CopyStream& stream) {
+  for (const Order& order : batch_.orders) write_row(stream, order, OrderStatus::confirmed);
+}
+
+// When all of a product's pieces can be confirmed together, each order can in turn.
+bool SettleTransaction::stock_suffices_for_all() {
+  return std::ranges::all_of(asked_, [&](const auto& product) {
+    const auto line = stock_.find(product.first);
+    return settle_order(line == stock_.end() ? nullptr : &line->second, product.second) ==
+           OrderStatus::confirmed;
+  });
+}
+
+// The looking way: one by one, in log order.
+void SettleTransaction::decide(CopyStream& stream) {
   for (const Order& order : batch_.orders) {
-    if (way_ == Way::looking) {
-      if (const auto known = known_.find(order.id); known != known_.end()) {
-        outcomes_.push_back(known->second);
-        continue;
-      }
+    if (const auto known = known_.find(order.id); known != known_.end()) {
+      outcomes_.push_back(known->second);
+      continue;
     }
-    if (order.product_id != last || last.empty()) {
-      const auto found = stock_.find(order.product_id);
-      line = found == stock_.end() ? nullptr : &found->second;
-      last = order.product_id;
-    }
-    const OrderStatus status = settle_order(line, order.quantity);
-    if (way_ == Way::straight && status != OrderStatus::confirmed) return false;
-    outcomes_.push_back({order.id, order.product_id, order.bucket, status});
-    if (way_ == Way::looking) known_.emplace(order.id, outcomes_.back());
-    stream.begin_row();
-    stream.uuid(order.id);
-    stream.text(order.product_id);
-    stream.int32(order.bucket);
-    stream.integer(order.quantity);
-    stream.text(order.user_id);
-    stream.int16(static_cast<std::int16_t>(status));
-    stream.time(order.accepted_at);
-    stream.time(batch_.now);
+    const auto line = stock_.find(order.product_id);
+    write_row(stream, order, settle_order(line == stock_.end() ? nullptr : &line->second, order.quantity));
+    known_.emplace(order.id, outcomes_.back());
   }
-  return true;
 }
 
 Error SettleTransaction::refusal(const Rows& result) {
@@ -269,18 +281,22 @@ Result<Attempt> SettleTransaction::run() {
     *script += *tail;
   }
   if (auto sent = connection_.send_script(*script, deadline_); !sent) return sent.error();
+  CopyStream stream{8};
+  outcomes_.reserve(batch_.orders.size());
+  if (way_ == Way::straight) confirm_all(stream);
   if (auto opened = read_opening(); !opened) {
     roll_back();
     if (worth_redoing_) return Attempt::redo;
     return opened.error();
   }
-  CopyStream stream{8};
   const auto verdict = fence();
-  if (!verdict || *verdict == FenceVerdict::repeated || !decide(stream)) {
+  const bool passes = verdict && *verdict == FenceVerdict::pass;
+  if (passes && way_ == Way::looking) decide(stream);
+  if (!passes || (way_ == Way::straight && !stock_suffices_for_all())) {
     if (auto aborted = connection_.abort_copy(deadline_); !aborted) return aborted.error();
     roll_back();
     if (!verdict) return verdict.error();
-    if (*verdict == FenceVerdict::pass || way_ == Way::straight) return Attempt::redo;
+    if (way_ == Way::straight) return Attempt::redo;
     return repeat();
   }
   if (auto sent = connection_.send_copy(stream.finish(), deadline_); !sent) return sent.error();
