@@ -13,6 +13,7 @@ void add_loadtest_command(CommandLine& line);
 void add_logs_command(CommandLine& line);
 void add_status_command(CommandLine& line);
 void add_up_command(CommandLine& line);
+void add_worker_command(CommandLine& line);
 
 inline void add_all_commands(CommandLine& line) {
   add_balancer_command(line);
@@ -23,6 +24,7 @@ inline void add_all_commands(CommandLine& line) {
   add_logs_command(line);
   add_status_command(line);
   add_up_command(line);
+  add_worker_command(line);
 }
 
 }  // namespace flux::cli

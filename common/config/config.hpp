@@ -151,6 +151,12 @@ struct ApiConfig {
   Duration drain = std::chrono::seconds{20};
 };
 
+struct WorkerConfig {
+  std::int64_t batch = 5000;  // orders of one ledger transaction
+  Duration reap_after =
+      std::chrono::seconds{30};  // age of a reservation that nobody settled; above the log's delivery timeout
+};
+
 struct LogConfig {
   log::Level level = log::Level::info;
   log::Format format = log::Format::text;
@@ -166,6 +172,7 @@ struct Config {
   std::map<std::string, ServiceConfig> services;  // by name
   BalancerConfig balancer;
   ApiConfig api;
+  WorkerConfig worker;
   OrchestratorKind orchestrator = OrchestratorKind::local;
   ComposeConfig compose;
   KubernetesConfig kubernetes;

@@ -134,6 +134,11 @@ void read_api(YamlSection& s, ApiConfig& out) {
   s.read("drain", out.drain);
 }
 
+void read_worker(YamlSection& s, WorkerConfig& out) {
+  s.read("batch", out.batch);
+  s.read("reap_after", out.reap_after);
+}
+
 void read_document(YamlSection& root, Config& out) {
   read_engines(root, out.engines);
   root.read("data", out.data);
@@ -145,6 +150,7 @@ void read_document(YamlSection& root, Config& out) {
             [&](const std::string& name, YamlSection& s) { read_service(name, s, out.services); });
   root.section("balancer", [&](YamlSection& s) { read_balancer(s, out.balancer); });
   root.section("api", [&](YamlSection& s) { read_api(s, out.api); });
+  root.section("worker", [&](YamlSection& s) { read_worker(s, out.worker); });
   root.read_choice<OrchestratorKind>("orchestrator", out.orchestrator,
                                      {{"local", OrchestratorKind::local},
                                       {"compose", OrchestratorKind::compose},

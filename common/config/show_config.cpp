@@ -150,6 +150,7 @@ json::value to_json(const Config& c) {
                      {"max_body", std::to_string(c.api.max_body) + "B"},
                      {"tokens_file", c.api.tokens_file},
                      {"drain", exact_duration(c.api.drain)}}},
+                   {"worker", {{"batch", c.worker.batch}, {"reap_after", exact_duration(c.worker.reap_after)}}},
                    {"orchestrator", to_string(c.orchestrator)},
                    {"compose", {{"file", c.compose.file}, {"project", c.compose.project}}},
                    {"kubernetes", {{"context", c.kubernetes.context}, {"namespace", c.kubernetes.ns}}},

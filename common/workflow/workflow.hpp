@@ -31,7 +31,7 @@ struct Workflow {
   Uuid id;
   std::string name;
   std::int64_t version = 1;  // grows by one with every change; it is the ETag
-  std::vector<WorkflowStep> steps;
+  std::vector<WorkflowStep> steps{};
 };
 
 struct StepRun {
@@ -52,7 +52,7 @@ struct Run {
   std::string input_json = "{}";
   WallTime created_at{};
   std::optional<WallTime> finished_at{};
-  std::vector<StepRun> steps;
+  std::vector<StepRun> steps{};
 };
 
 }  // namespace flux

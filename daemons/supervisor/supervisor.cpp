@@ -177,6 +177,7 @@ void Supervisor::probe(Service& service, Replica& replica) {
           log::warning("replica not ready", {{"replica", id}, {"answer", reply->body.substr(0, 300)}});
         asked->state = is_ready ? ReplicaState::ready : ReplicaState::starting;
         asked->in_rotation = asked->in_rotation || (is_ready && behind);
+        write_upstreams();
         asked->next_probe = steady_now() + (is_ready ? times_.probe_ready : times_.probe_starting);
         if (asked->failed_probes >= times_.failed_probes_until_kill) {
           log::error("replica hangs, it is killed and started again", {{"replica", id}});

@@ -1,0 +1,54 @@
+#include "common/engines/open_engines.hpp"
+
+#include "common/engines/distributed/kafka/kafka_engine.hpp"
+#include "common/engines/distributed/postgres/postgres_engine.hpp"
+#include "common/engines/embedded/embedded_engines.hpp"
+
+namespace flux {
+namespace {
+
+embedded::EmbeddedOptions embedded_options(const Config& config) {
+  embedded::EmbeddedOptions options;
+  options.directory = config.data;
+  return options;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<EventLog>> open_event_log(const Config& config) {
+  switch (config.engines.event_log) {
+    case EventLogEngine::embedded: return embedded::open_event_log(embedded_options(config));
+    case EventLogEngine::kafka: break;
+  }
+  kafka::KafkaOptions options;
+  options.brokers = config.kafka.brokers;
+  options.brokers_origin = config.origin_of("kafka.brokers");
+  options.properties = config.kafka.properties;
+  options.timeout = config.kafka.timeout;
+  return kafka::open_event_log(options);
+}
+
+Result<std::unique_ptr<StateStore>> open_state_store(const Config& config,
+                                                     boost::asio::any_io_executor loop) {
+  switch (config.engines.state_store) {
+    case StateStoreEngine::embedded: return embedded::open_state_store(embedded_options(config), loop);
+    case StateStoreEngine::redis: break;
+  }
+  return Error{Errc::invalid_argument, "this build has no Redis engine",
+               "set engines.state_store to embedded"};
+}
+
+Result<std::unique_ptr<Ledger>> open_ledger(const Config& config) {
+  switch (config.engines.ledger) {
+    case LedgerEngine::embedded: return embedded::open_ledger(embedded_options(config));
+    case LedgerEngine::postgres: break;
+  }
+  postgres::PostgresOptions options;
+  options.url = config.postgres.url;
+  options.replicas = config.postgres.replicas;
+  options.pool = static_cast<std::size_t>(config.postgres.pool);
+  options.timeout = config.postgres.timeout;
+  return postgres::open_ledger(options);
+}
+
+}  // namespace flux
