@@ -2,6 +2,7 @@
 
 #include "common/engines/distributed/kafka/kafka_engine.hpp"
 #include "common/engines/distributed/postgres/postgres_engine.hpp"
+#include "common/engines/distributed/redis/redis_engine.hpp"
 #include "common/engines/embedded/embedded_engines.hpp"
 
 namespace flux {
@@ -28,14 +29,20 @@ Result<std::unique_ptr<EventLog>> open_event_log(const Config& config) {
   return kafka::open_event_log(options);
 }
 
-Result<std::unique_ptr<StateStore>> open_state_store(const Config& config,
-                                                     boost::asio::any_io_executor loop) {
+Result<std::unique_ptr<StateStore>> open_state_store(const Config& config, boost::asio::any_io_executor loop) {
   switch (config.engines.state_store) {
     case StateStoreEngine::embedded: return embedded::open_state_store(embedded_options(config), loop);
     case StateStoreEngine::redis: break;
   }
-  return Error{Errc::invalid_argument, "this build has no Redis engine",
-               "set engines.state_store to embedded"};
+  redis::RedisOptions options;
+  options.url = config.redis.url;
+  options.cluster = config.redis.cluster;
+  if (config.redis.sentinel) {
+    options.sentinel_master = config.redis.sentinel->master;
+    options.sentinels = config.redis.sentinel->nodes;
+  }
+  options.timeout = config.redis.timeout;
+  return redis::open_state_store(options, loop);
 }
 
 Result<std::unique_ptr<Ledger>> open_ledger(const Config& config) {
