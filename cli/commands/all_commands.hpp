@@ -11,6 +11,7 @@ void add_config_command(CommandLine& line);
 void add_down_command(CommandLine& line);
 void add_loadtest_command(CommandLine& line);
 void add_logs_command(CommandLine& line);
+void add_serve_command(CommandLine& line);
 void add_status_command(CommandLine& line);
 void add_up_command(CommandLine& line);
 void add_worker_command(CommandLine& line);
@@ -22,6 +23,7 @@ inline void add_all_commands(CommandLine& line) {
   add_down_command(line);
   add_loadtest_command(line);
   add_logs_command(line);
+  add_serve_command(line);
   add_status_command(line);
   add_up_command(line);
   add_worker_command(line);

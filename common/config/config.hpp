@@ -195,6 +195,9 @@ Config default_config();
 Result<Config> load_config(const std::optional<std::string>& file);
 Result<Config> parse_config(const std::string& yaml, const std::string& source_name);
 
+// The list in `api.tokens_file`.
+Result<std::vector<TokenConfig>> load_tokens(const std::string& file);
+
 // The effective configuration as YAML or JSON, passwords masked.
 std::string show_config_yaml(const Config& config);
 std::string show_config_json(const Config& config);
