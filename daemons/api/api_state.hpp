@@ -64,7 +64,10 @@ struct ApiState {
 
   Counter& orders_accepted;
 
-  // Runs `call(Ledger&)` off the loop, behind the breaker.
+  // Runs `call(Ledger&)` off the loop, behind the breaker. Coroutines call this
+  // through a plain function when `call` captures more than plain values: g++ 12
+  // copies the bytes of closures and aggregates that are temporaries of a co_await
+  // expression, and then destroys them twice.
   template <class Call>
   auto on_ledger(Call call) {
     return guarded(breakers.ledger,

@@ -19,9 +19,9 @@ template <class Arrange>
 Async<Outcome> await_outcome(Arrange arrange) {
   const auto executor = co_await asio::this_coro::executor;
   co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(Outcome)>(
-      [&arrange, executor](auto handler) {
+      [&arrange, &executor](auto handler) {
         const auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-        arrange([shared, executor](Outcome outcome) {
+        arrange([shared, executor = executor](Outcome outcome) {
           asio::post(executor, [shared, outcome = std::move(outcome)]() mutable {
             std::move (*shared)(std::move(outcome));
           });

@@ -42,13 +42,16 @@ Async<void> ping_all(ApiLoop& loop, runtime::BlockingPool& pings, Duration timeo
   shared.engines_checked = true;
 }
 
-Result<bool> ledger_has_reached(Ledger& ledger, const std::vector<std::int64_t>& ends) {
-  const auto read =
-      ledger.next_offsets(kInventoryGroup, kOrdersTopic, static_cast<std::int32_t>(ends.size()));
-  if (!read) return read.error();
-  for (std::size_t i = 0; i < ends.size(); ++i)
-    if (i >= read->size() || (*read)[i] < ends[i]) return false;
-  return true;
+// Whether everything before `ends` is settled.
+Async<Result<bool>> ledger_has_reached(ApiLoop& loop, std::vector<std::int64_t> ends) {
+  return loop.shared.on_ledger([ends = std::move(ends)](Ledger& ledger) -> Result<bool> {
+    const auto read =
+        ledger.next_offsets(kInventoryGroup, kOrdersTopic, static_cast<std::int32_t>(ends.size()));
+    if (!read) return read.error();
+    for (std::size_t i = 0; i < ends.size(); ++i)
+      if (i >= read->size() || (*read)[i] < ends[i]) return false;
+    return true;
+  });
 }
 
 // With the lease held: what the ledger knows becomes what the store holds. Orders
@@ -65,8 +68,7 @@ Async<Result<>> rebuild(ApiLoop& loop, const std::string& owner, const std::vect
   }));
   if (!ends) co_return ends.error();
   while (true) {
-    const auto reached = co_await shared.on_ledger(
-        [ends = *ends](Ledger& ledger) { return ledger_has_reached(ledger, ends); });
+    const auto reached = co_await ledger_has_reached(loop, *ends);
     if (!reached) co_return reached.error();
     if (*reached) break;
     const auto lease = co_await loop.on_store(loop.store->acquire_lease(kRestoreLease, owner, kLeaseTtl));

@@ -83,8 +83,8 @@ Async<HttpResponse> append_reserved(ApiLoop& loop, HttpRequest& request, Idempot
 }
 
 Async<HttpResponse> reserve_and_append(ApiLoop& loop, HttpRequest& request, IdempotencyKey key, Order order) {
-  const auto reservation = co_await loop.on_store(
-      loop.store->reserve({order.id, order.product_id, order.quantity, order.accepted_at}));
+  ReserveRequest wanted{order.id, order.product_id, order.quantity, order.accepted_at};
+  const auto reservation = co_await loop.on_store(loop.store->reserve(std::move(wanted)));
   if (reservation) {
     order.bucket = reservation->bucket;
     co_return co_await append_reserved(loop, request, std::move(key), std::move(order), *reservation);
@@ -103,12 +103,14 @@ Async<HttpResponse> reserve_and_append(ApiLoop& loop, HttpRequest& request, Idem
   co_return failure(loop.shared, request, error);
 }
 
+Async<Result<std::vector<SettledOrder>>> find_settled(ApiLoop& loop, const Uuid& id) {
+  return loop.shared.on_ledger([id](Ledger& ledger) { return ledger.find_settled({id}); });
+}
+
 // A former owner of the key died on the way. Its order may be settled already, and
 // then its reservation is gone and must not be made again.
 Async<HttpResponse> go_on(ApiLoop& loop, HttpRequest& request, IdempotencyKey key, Order order) {
-  std::vector<Uuid> ids{order.id};
-  const auto settled =
-      co_await loop.shared.on_ledger([ids](Ledger& ledger) { return ledger.find_settled(ids); });
+  const auto settled = co_await find_settled(loop, order.id);
   if (!settled) co_return failure(loop.shared, request, settled.error());
   if (settled->empty())
     co_return co_await reserve_and_append(loop, request, std::move(key), std::move(order));

@@ -17,9 +17,17 @@ Error below_use(const std::string& product_id) {
           "the stock of " + product_id + " cannot be less than what is reserved and confirmed"};
 }
 
+Async<Result<>> write_ledger(ApiLoop& loop, LedgerProduct product) {
+  return loop.shared.on_ledger(
+      [product = std::move(product)](Ledger& ledger) { return ledger.put_product(product); });
+}
+
+Async<Result<LedgerProduct>> read_ledger(ApiLoop& loop, std::string id) {
+  return loop.shared.on_ledger([id = std::move(id)](Ledger& ledger) { return ledger.get_product(id); });
+}
+
 Async<Result<>> set_ledger(ApiLoop& loop, LedgerProduct product) {
-  auto set =
-      co_await loop.shared.on_ledger([product](Ledger& ledger) { return ledger.put_product(product); });
+  auto set = co_await write_ledger(loop, product);
   if (!set && set.error().code == Errc::invalid_argument) co_return below_use(product.product_id);
   co_return set;
 }
@@ -35,8 +43,7 @@ Async<Result<ProductStock>> set_store(ApiLoop& loop, LedgerProduct product) {
 // out. Less stock: the store first, for the same reason; it also knows whether the
 // stock is in use. What fails half-way is mended by repeating the request.
 Async<Result<ProductStock>> set_both(ApiLoop& loop, LedgerProduct product) {
-  const auto present = co_await loop.shared.on_ledger(
-      [id = product.product_id](Ledger& ledger) { return ledger.get_product(id); });
+  const auto present = co_await read_ledger(loop, product.product_id);
   if (!present && present.error().code != Errc::not_found) co_return present.error();
   const bool less = present && product.stock < present->stock;
   if (!less) {

@@ -28,12 +28,35 @@ HttpResponse workflow_response(int status, const Workflow& workflow) {
   return response;
 }
 
+Async<Result<Workflow>> read_ledger(ApiLoop& loop, const Uuid& id) {
+  return loop.shared.on_ledger([id](Ledger& ledger) { return ledger.get_workflow(id); });
+}
+
+Async<Result<Workflow>> create_in_ledger(ApiLoop& loop, Workflow workflow) {
+  return loop.shared.on_ledger(
+      [workflow = std::move(workflow)](Ledger& ledger) { return ledger.create_workflow(workflow); });
+}
+
+Async<Result<Workflow>> update_in_ledger(ApiLoop& loop, Workflow workflow,
+                                         std::optional<std::int64_t> expected) {
+  return loop.shared.on_ledger([workflow = std::move(workflow), expected](Ledger& ledger) {
+    return ledger.update_workflow(workflow, expected);
+  });
+}
+
+Async<Result<>> create_in_ledger(ApiLoop& loop, Run run) {
+  return loop.shared.on_ledger([run = std::move(run)](Ledger& ledger) { return ledger.create_run(run); });
+}
+
+Async<Result<>> delete_from_ledger(ApiLoop& loop, const Uuid& run_id) {
+  return loop.shared.on_ledger([run_id](Ledger& ledger) { return ledger.delete_queued_run(run_id); });
+}
+
 Async<HttpResponse> create_workflow(ApiLoop& loop, HttpRequest& request) {
   auto workflow = parse_workflow_request(request.body);
   if (!workflow) co_return failure(loop.shared, request, workflow.error());
   workflow->id = new_uuid(loop.shared.clock);
-  const auto created = co_await loop.shared.on_ledger(
-      [definition = *workflow](Ledger& ledger) { return ledger.create_workflow(definition); });
+  const auto created = co_await create_in_ledger(loop, *workflow);
   if (!created) co_return failure(loop.shared, request, created.error());
   auto response = workflow_response(201, *created);
   response.add_header("Location", "/v1/workflows/" + created->id.to_string());
@@ -44,8 +67,7 @@ Async<HttpResponse> read_workflow(ApiLoop& loop, CachedReads& reads, HttpRequest
   const auto id = Uuid::parse(request.params.at(0));
   if (!id) co_return no_workflow(request);
   const auto fill = [&loop, id = *id]() -> Async<Result<FilledDocument>> {
-    const auto found =
-        co_await loop.shared.on_ledger([id](Ledger& ledger) { return ledger.get_workflow(id); });
+    const auto found = co_await read_ledger(loop, id);
     if (!found) co_return found.error();
     co_return FilledDocument{version_tag(*found), workflow_document(*found)};
   };
@@ -64,17 +86,14 @@ Async<HttpResponse> change_workflow(ApiLoop& loop, CachedReads& reads, HttpReque
   std::optional<std::int64_t> expected;
   const auto wanted = request.header("if-match");
   if (!wanted.empty()) {
-    const auto present =
-        co_await loop.shared.on_ledger([id = *id](Ledger& ledger) { return ledger.get_workflow(id); });
+    const auto present = co_await read_ledger(loop, *id);
     if (!present)
       co_return present.error().code == Errc::not_found ? no_workflow(request)
                                                         : failure(loop.shared, request, present.error());
     if (!any_tag_matches_strongly(wanted, version_tag(*present))) co_return stale_version(request);
     expected = present->version;
   }
-  const auto changed = co_await loop.shared.on_ledger([definition = *workflow, expected](Ledger& ledger) {
-    return ledger.update_workflow(definition, expected);
-  });
+  const auto changed = co_await update_in_ledger(loop, *workflow, expected);
   if (changed) {
     co_await reads.drop(workflow_cache_key(*id));
     co_return workflow_response(200, *changed);
@@ -104,14 +123,12 @@ Async<HttpResponse> trigger_workflow(ApiLoop& loop, HttpRequest& request) {
   if (!input) co_return failure(loop.shared, request, input.error());
   if (!loop.shared.breakers.event_log.would_permit())
     co_return failure(loop.shared, request, {Errc::unavailable, "the event log's circuit breaker is open"});
-  const auto workflow =
-      co_await loop.shared.on_ledger([id = *id](Ledger& ledger) { return ledger.get_workflow(id); });
+  const auto workflow = co_await read_ledger(loop, *id);
   if (!workflow)
     co_return workflow.error().code == Errc::not_found ? no_workflow(request)
                                                        : failure(loop.shared, request, workflow.error());
   const auto run = queued_run(*workflow, std::move(*input), loop.shared.clock);
-  const auto created =
-      co_await loop.shared.on_ledger([run](Ledger& ledger) { return ledger.create_run(run); });
+  const auto created = co_await create_in_ledger(loop, run);
   if (!created) co_return failure(loop.shared, request, created.error());
 
   Record record{kTriggerTopic, run.workflow_id.to_string(), encode_trigger_event({run.id, run.workflow_id})};
@@ -123,8 +140,7 @@ Async<HttpResponse> trigger_workflow(ApiLoop& loop, HttpRequest& request) {
   if (appended) co_return HttpResponse{.status = 202, .body = queued_document(run.id)};
   const auto& error = appended.error();
   if (error.code != Errc::maybe_persisted && error.code != Errc::timed_out) {
-    const auto deleted = co_await loop.shared.on_ledger(
-        [id = run.id](Ledger& ledger) { return ledger.delete_queued_run(id); });
+    const auto deleted = co_await delete_from_ledger(loop, run.id);
     if (!deleted)
       log::warning("a run whose event was not appended stays queued",
                    {{"run", run.id.to_string()}, {"why", deleted.error().message}});

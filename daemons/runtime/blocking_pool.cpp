@@ -55,9 +55,9 @@ void BlockingPool::serve() {
 asio::awaitable<bool> BlockingPool::submit(std::function<void()> work) {
   const auto executor = co_await asio::this_coro::executor;
   co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(bool)>(
-      [this, executor, &work](auto handler) {
+      [this, &executor, &work](auto handler) {
         const auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-        const auto resume = [executor, shared](bool ran) {
+        const auto resume = [executor = executor, shared](bool ran) {
           asio::post(executor, [shared, ran] { std::move (*shared)(ran); });
         };
         if (!enqueue([work = std::move(work), resume] {

@@ -98,7 +98,7 @@ TEST_F(OrderRoutes, BadInputGetsAProblemAndChangesNothing) {
     return "{\"productId\":" + p + ",\"quantity\":" + q + ",\"userId\":" + u + "}";
   };
   std::vector<Case> cases;
-  for (const std::string bytes :
+  for (const std::string& bytes :
        {std::string(""),
         std::string("{"),
         std::string("null"),

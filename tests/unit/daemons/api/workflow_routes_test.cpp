@@ -131,7 +131,8 @@ TEST_F(WorkflowRoutes, PagesOfRunsAreStableWhileRunsAreAdded) {
     const auto page =
         ask("GET", "/v1/runs?limit=3&workflowId=" + workflow + "&status=queued&cursor=" + cursor);
     ASSERT_EQ(page.status, 200) << page.body;
-    for (const auto& run : page.json().at("runs").as_array()) seen.emplace_back(run.at("runId").as_string());
+    const auto document = page.json();
+    for (const auto& run : document.at("runs").as_array()) seen.emplace_back(run.at("runId").as_string());
     cursor = page.text("nextCursor");
     trigger();
     ++pages;
