@@ -115,7 +115,9 @@ struct BalancerConfig {
   Duration tunnel_idle = std::chrono::hours{1};
   Duration slow_start = std::chrono::seconds{10};
   Duration drain = std::chrono::seconds{20};
-  std::string access_log;  // file, or "-" for stdout; empty: off
+  std::vector<std::string> trusted_proxies;  // addresses or networks whose X-Forwarded-* are believed
+  bool proxy_protocol = false;               // connections begin with a PROXY header
+  std::string access_log;                    // file, or "-" for stdout; empty: off
   std::string access_log_format = "json";
 };
 

@@ -122,6 +122,8 @@ void read_balancer(YamlSection& s, BalancerConfig& out) {
   s.read("tunnel_idle", out.tunnel_idle);
   s.read("slow_start", out.slow_start);
   s.read("drain", out.drain);
+  s.read("trusted_proxies", out.trusted_proxies);
+  s.read("proxy_protocol", out.proxy_protocol);
   s.read("access_log", out.access_log);
   s.read("access_log_format", out.access_log_format);
 }

@@ -142,6 +142,8 @@ json::value to_json(const Config& c) {
                      {"tunnel_idle", exact_duration(c.balancer.tunnel_idle)},
                      {"slow_start", exact_duration(c.balancer.slow_start)},
                      {"drain", exact_duration(c.balancer.drain)},
+                     {"trusted_proxies", strings(c.balancer.trusted_proxies)},
+                     {"proxy_protocol", c.balancer.proxy_protocol},
                      {"access_log", c.balancer.access_log},
                      {"access_log_format", c.balancer.access_log_format}}},
                    {"api",

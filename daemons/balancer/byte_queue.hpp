@@ -30,6 +30,14 @@ class ByteQueue {
   }
   void append(std::string_view bytes) { append(bytes.data(), bytes.size()); }
 
+  // Moves everything to `out`, which has room. Returns how much it was.
+  std::size_t take_all(char* out) {
+    const std::size_t n = size();
+    if (n != 0) std::memcpy(out, data(), n);
+    clear();
+    return n;
+  }
+
   void consume(std::size_t n) {
     begin_ += n;
     if (begin_ == end_) clear();

@@ -37,18 +37,30 @@ double load_of(const Candidate& c) {
 
 // nginx's smooth weighted round robin: everyone gains its weight, the richest
 // serves and pays the sum.
-std::size_t smooth_round_robin(std::span<const Candidate> candidates) {
+template <class Weight>
+std::size_t smooth_round_robin(std::span<const Candidate> candidates, const Weight& weight_of) {
   double total = 0;
   std::size_t best = kNobody;
   for (std::size_t i = 0; i < candidates.size(); ++i) {
     const Candidate& c = candidates[i];
     if (c.weight <= 0) continue;
-    total += c.weight;
-    *c.turn += c.weight;
+    const double weight = weight_of(c);
+    total += weight;
+    *c.turn += weight;
     if (best == kNobody || *c.turn > *candidates[best].turn) best = i;
   }
   if (best != kNobody) *candidates[best].turn -= total;
   return best;
+}
+
+// Exactly the least loaded while weights are equal. Otherwise a turn for each by
+// w / (active + 1), as Envoy does it: an upstream of less weight (or one that is
+// slowly started) gets less, but not nothing.
+std::size_t least_connections(std::span<const Candidate> candidates, QuickRandom& random) {
+  bool equal = true;
+  for (const Candidate& c : candidates) equal = equal && c.weight == candidates.front().weight;
+  if (equal) return cheapest(candidates, random, load_of);
+  return smooth_round_robin(candidates, [](const Candidate& c) { return 1.0 / load_of(c); });
 }
 
 std::size_t two_choices(std::span<const Candidate> candidates, QuickRandom& random) {
@@ -112,8 +124,9 @@ std::string_view to_string(Algorithm algorithm) {
 std::size_t choose_upstream(Algorithm algorithm, std::span<const Candidate> candidates, std::uint64_t key,
                             QuickRandom& random) {
   switch (algorithm) {
-    case Algorithm::round_robin: return smooth_round_robin(candidates);
-    case Algorithm::least_conn: return cheapest(candidates, random, load_of);
+    case Algorithm::round_robin:
+      return smooth_round_robin(candidates, [](const Candidate& c) { return c.weight; });
+    case Algorithm::least_conn: return least_connections(candidates, random);
     case Algorithm::p2c: return two_choices(candidates, random);
     case Algorithm::peak_ewma:
       return cheapest(candidates, random,

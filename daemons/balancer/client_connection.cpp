@@ -3,12 +3,22 @@
 #include <sys/epoll.h>
 
 #include "daemons/balancer/exchange.hpp"
+#include "daemons/balancer/proxy_protocol.hpp"
 #include "daemons/balancer/worker.hpp"
 
 namespace flux::balancer {
+namespace {
+
+constexpr std::int64_t kDrainGraceMs = 1'000;
+
+}  // namespace
 
 ClientConnection::ClientConnection(Worker& worker, OwnedFd fd, const SocketAddress& peer)
-    : worker_(worker), fd_(std::move(fd)), address_(peer.host()) {}
+    : worker_(worker),
+      fd_(std::move(fd)),
+      address_(peer.host()),
+      trusted_(!worker.settings().trusted.empty() && worker.settings().trusted.contains(peer)),
+      awaits_proxy_header_(worker.settings().proxy_protocol) {}
 
 ClientConnection::~ClientConnection() = default;
 
@@ -70,9 +80,7 @@ void ClientConnection::put_back(const char* bytes, std::size_t size) {
 void ClientConnection::read_head() {
   // A head that came in pieces is completed in the thread's buffer.
   char* const buffer = worker_.client_buffer();
-  std::size_t size = std::min(in_.size(), Worker::kBufferSize);
-  std::memcpy(buffer, in_.data(), size);
-  in_.clear();
+  std::size_t size = in_.take_all(buffer);
   if (readable_ && size < Worker::kBufferSize) {
     const IoResult result = read_some(fd(), buffer + size, Worker::kBufferSize - size);
     if (result.state == IoState::failed || result.state == IoState::closed) return close();
@@ -80,7 +88,25 @@ void ClientConnection::read_head() {
       readable_ = false;
     size += result.bytes;
   }
-  if (size != 0) take_head(buffer, size);
+  char* data = buffer;
+  if (size != 0 && awaits_proxy_header_ && !take_proxy_header(data, size)) return;
+  if (size != 0) take_head(data, size);
+}
+
+// False: there is nothing behind it to look at yet.
+bool ClientConnection::take_proxy_header(char*& data, std::size_t& size) {
+  const ProxyHeader header = parse_proxy_header({data, size});
+  if (header.state == ProxyHeader::State::broken) return close(), false;
+  if (header.state == ProxyHeader::State::incomplete) {
+    in_.append(data, size);
+    return false;
+  }
+  awaits_proxy_header_ = false;
+  if (header.source) address_ = header.source->host();
+  if (!worker_.take_place(*this)) return close(), false;
+  data += header.length;
+  size -= header.length;
+  return true;
 }
 
 void ClientConnection::take_head(char* data, std::size_t size) {
@@ -194,7 +220,7 @@ void ClientConnection::exchange_done(bool close_after, bool request_was_read) {
 
 void ClientConnection::next_request() {
   // A client that does not take its answers gets no more of them made.
-  if (out_.empty() && (readable_ || (!in_.empty() && !head_begun_))) read_head();
+  if (out_.empty() && (readable_ || (!in_.empty() && !head_begun_ && !awaits_proxy_header_))) read_head();
 }
 
 void ClientConnection::finish_closing() {
@@ -266,7 +292,9 @@ void ClientConnection::close() {
 }
 
 void ClientConnection::drain() {
-  if (phase_ == Phase::head && !head_begun_ && in_.empty() && is_quiet(fd())) close();
+  // A request may be on its way: it is answered, and told that it was the last one.
+  if (phase_ == Phase::head && !head_begun_)
+    set_deadline(worker_.loop().timers(), worker_.loop().now_ms() + kDrainGraceMs);
 }
 
 }  // namespace flux::balancer

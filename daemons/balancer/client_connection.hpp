@@ -21,7 +21,9 @@ class ClientConnection final : public Watched, public Timer {
   ~ClientConnection() override;
 
   bool start();  // false: the loop did not take it
+  // Of the client: the peer's, or what its PROXY header says.
   const std::string& address() const { return address_; }
+  bool trusted() const { return trusted_; }
   int fd() const { return fd_.get(); }
   bool open() const { return static_cast<bool>(fd_); }
   bool peer_gone() const { return peer_reset_; }
@@ -61,6 +63,7 @@ class ClientConnection final : public Watched, public Timer {
   void next_request();
   void watch_rate();
   void read_head();
+  bool take_proxy_header(char*& data, std::size_t& size);
   void take_head(char* data, std::size_t size);
   void flush();
   void finish_closing();
@@ -83,6 +86,9 @@ class ClientConnection final : public Watched, public Timer {
   ClientConnection* next_ = nullptr;  // of the worker's list
   ClientConnection* previous_ = nullptr;
   std::string address_;
+  bool trusted_ = false;  // its X-Forwarded-* are believed
+  bool awaits_proxy_header_ = false;
+  bool counted_ = false;  // has a place under the cap per address
 };
 
 }  // namespace flux::balancer

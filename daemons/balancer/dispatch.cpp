@@ -1,7 +1,7 @@
 #include "daemons/balancer/dispatch.hpp"
 
 #include <algorithm>
-#include <ctime>
+#include <utility>
 
 #include "common/core/log.hpp"
 #include "daemons/balancer/exchange.hpp"
@@ -190,6 +190,7 @@ void Dispatch::attach(Exchange& exchange, UpstreamSlot& slot) {
   slot.shared->active.fetch_add(1, std::memory_order_relaxed);
   ++slot.active_here;
   ++exchange.pool_->active;
+  exchange.holds_place_ = true;
   exchange.attach(slot);
 }
 
@@ -198,8 +199,7 @@ void Dispatch::release(Exchange& exchange) {
   if (exchange.slot_ != nullptr) {
     UpstreamSlot& slot = *exchange.slot_;
     slot.shared->active.fetch_sub(1, std::memory_order_relaxed);
-    --slot.active_here;
-    --pool.active;
+    free_place(exchange);
     exchange.slot_ = nullptr;
     if (!slot.listed) close_if_unlisted(slot);
   }
@@ -208,6 +208,12 @@ void Dispatch::release(Exchange& exchange) {
     --pool.retrying;
   }
   if (pool.waiting.size != 0 || pool.waiting_retries.size != 0) pump(pool);
+}
+
+void Dispatch::free_place(Exchange& exchange) {
+  if (!std::exchange(exchange.holds_place_, false)) return;
+  --exchange.slot_->active_here;
+  --exchange.pool_->active;
 }
 
 bool Dispatch::enqueue(WaitingLine& line, Exchange& exchange) {

@@ -65,6 +65,8 @@ class Dispatch final : Timer {
   void resubmit(Exchange& exchange);
   // Gives an upstream's place back and lets the next one in.
   void release(Exchange& exchange);
+  // A tunnel stays for long and must not keep requests out.
+  void free_place(Exchange& exchange);
   void stop_waiting(Exchange& exchange);
 
   // Whether a request that got a 5xx has somebody better to go to, within the budget.

@@ -66,6 +66,7 @@ class Exchange final : public Mortal {
   enum class Tunnel : std::uint8_t { none, open };
 
   void write_request(const RequestHead& head);
+  void write_forwarded(const RequestHead& head);
   void take_request_body(char* data, std::size_t size, bool into_kept_request);
   void send_request();
   void read_request_body();
@@ -74,6 +75,7 @@ class Exchange final : public Mortal {
   bool start_answer(const ResponseHead& head, char* rest, std::size_t size);
   bool repeat_instead(const ResponseHead& head);
   void relay_body(iovec* pieces, std::size_t count, char* data, std::size_t size);
+  void on_send_failed();
   void on_response_end();
   void finish(bool reusable);
   void leave_upstream(bool reusable);
@@ -107,6 +109,9 @@ class Exchange final : public Mortal {
   bool answer_begun_ = false;
   bool ended_ = false;
   bool is_retry_ = false;
+  bool holds_place_ = false;    // counts against what its upstream may have at once
+  bool upstream_deaf_ = false;  // it takes no more of the request, but may have answered
+  bool yielded_ = false;        // much was read at once; the others' turn
   bool upstream_keeps_ = true;
   bool saw_final_head_ = false;
   bool stale_retry_ = false;

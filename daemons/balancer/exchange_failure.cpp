@@ -70,6 +70,12 @@ void Exchange::on_upstream_deadline() {
     leave_upstream(false);
     return client_.abort();
   }
+  if (yielded_) {
+    yielded_ = false;
+    connection_->set_deadline(worker_.loop().timers(),
+                              worker_.loop().now_ms() + worker_.settings().upstream.response_timeout_ms);
+    return read_response();
+  }
   // A client that takes its answer slowly is watched by its own deadline.
   if (!client_.drained() || (!request_body_.done() && wants_request_body())) {
     connection_->set_deadline(worker_.loop().timers(),
@@ -82,6 +88,7 @@ void Exchange::on_upstream_deadline() {
 
 void Exchange::bad_response(std::string_view reason) {
   answer_begun_ = false;  // refused before anything of it went out
+  saw_final_head_ = false;
   log::warning("upstream answer refused", {{"upstream", slot_->shared->id}, {"reason", std::string(reason)}});
   on_upstream_failed(UpstreamFailure::protocol, reason);
 }

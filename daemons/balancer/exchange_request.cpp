@@ -82,15 +82,7 @@ void Exchange::write_request(const RequestHead& head) {
     kept_.append(head.upgrade_to);
     kept_.append("\r\n");
   }
-  // What an untrusted client says about who it is, is replaced.
-  kept_.append("X-Forwarded-For: ");
-  kept_.append(client_.address());
-  kept_.append("\r\nX-Forwarded-Proto: http\r\n");
-  if (!head.host.empty()) {
-    kept_.append("X-Forwarded-Host: ");
-    kept_.append(head.host);
-    kept_.append("\r\n");
-  }
+  write_forwarded(head);
   if (head.request_id.empty()) {
     char id[32];
     write_hex(id, worker_.dispatch().random().next());
@@ -114,6 +106,33 @@ void Exchange::write_request(const RequestHead& head) {
     kept_.append("-");
     kept_.append(ids + 32, 16);
     kept_.append("-01\r\n");
+  }
+  kept_.append("\r\n");
+}
+
+// What an untrusted client says about who it is, is replaced.
+void Exchange::write_forwarded(const RequestHead& head) {
+  const bool trusted = client_.trusted();
+  kept_.append("X-Forwarded-For: ");
+  for (std::size_t i = 0; trusted && i < head.forwarded_for_count; ++i) {
+    kept_.append(head.forwarded_for[i]);
+    kept_.append(", ");
+  }
+  kept_.append(client_.address());
+  kept_.append("\r\nX-Forwarded-Proto: ");
+  kept_.append(trusted && !head.forwarded_proto.empty() ? head.forwarded_proto : "http");
+  const auto host = trusted && !head.forwarded_host.empty() ? head.forwarded_host : head.host;
+  if (!host.empty()) {
+    kept_.append("\r\nX-Forwarded-Host: ");
+    kept_.append(host);
+  }
+  if (trusted && !head.forwarded.empty()) {
+    kept_.append("\r\nForwarded: ");
+    kept_.append(head.forwarded);
+    const bool v6 = client_.address().find(':') != std::string::npos;
+    kept_.append(v6 ? ", for=\"[" : ", for=");
+    kept_.append(client_.address());
+    if (v6) kept_.append("]\"");
   }
   kept_.append("\r\n");
 }
@@ -149,7 +168,16 @@ void Exchange::take_request_body(char* data, std::size_t size, bool into_kept_re
     return;
   }
   body_streamed_ = true;
-  if (!connection_->send(pieces.data(), count)) on_upstream_failed(UpstreamFailure::closed, "upstream_reset");
+  if (!connection_->send(pieces.data(), count)) on_send_failed();
+}
+
+// An upstream that closes in the middle of a request may have said why.
+void Exchange::on_send_failed() {
+  upstream_deaf_ = true;
+  connection_->look_again();
+  read_response();
+  if (!ended_ && !answer_begun_ && upstream_deaf_)
+    on_upstream_failed(UpstreamFailure::closed, "upstream_reset");
 }
 
 void Exchange::attach(UpstreamSlot& slot) {
@@ -161,6 +189,7 @@ void Exchange::attach(UpstreamSlot& slot) {
   slot.counters->requests.add();
   kept_sent_ = 0;
   sent_any_ = false;
+  upstream_deaf_ = false;
   scan_ = {};
   connection_ = stale_retry_ ? nullptr : worker_.dispatch().take_idle(slot, idempotent_);
   if (connection_ != nullptr) {
@@ -193,8 +222,8 @@ void Exchange::send_request() {
 }
 
 bool Exchange::wants_request_body() const {
-  return !ended_ && !request_body_.done() && connection_ != nullptr && connection_->connected() &&
-         kept_sent_ == kept_.size() && connection_->out.empty();
+  return !ended_ && !upstream_deaf_ && !request_body_.done() && connection_ != nullptr &&
+         connection_->connected() && kept_sent_ == kept_.size() && connection_->out.empty();
 }
 
 void Exchange::read_request_body() {

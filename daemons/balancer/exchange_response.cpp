@@ -15,6 +15,8 @@ std::size_t write_chunk_size(char* out, std::size_t size);
 
 namespace {
 
+// Of one answer, before the thread's other connections have a turn.
+constexpr std::size_t kMostAtOnce = 4 << 20;
 constexpr HeadLimits kAnswerLimits{.bytes = 60 << 10, .fields = 120};
 
 iovec piece_of(std::string_view text) {
@@ -28,7 +30,7 @@ void Exchange::on_upstream_ready(bool writable) {
   if (writable && kept_sent_ < kept_.size()) send_request();
   if (ended_ || connection_ == nullptr) return;
   if (writable && !connection_->out.empty()) {
-    if (!connection_->flush()) return on_upstream_failed(UpstreamFailure::closed, "upstream_reset");
+    if (!connection_->flush()) return on_send_failed();
   }
   if (!request_body_.done() && client_.readable()) read_request_body();
   if (!ended_ && connection_ != nullptr && connection_->readable()) read_response();
@@ -42,10 +44,16 @@ void Exchange::on_client_drained() {
 void Exchange::read_response() {
   char* const buffer = worker_.upstream_buffer();
   UpstreamConnection* const connection = connection_;
+  std::size_t taken = 0;
   while (!ended_ && connection_ == connection && connection->readable() && client_.drained()) {
+    if (taken > kMostAtOnce) {
+      yielded_ = true;
+      return connection->set_deadline(worker_.loop().timers(), worker_.loop().now_ms());
+    }
     const std::size_t before = connection->in.size();
     const IoResult result = connection->read(buffer + before, Worker::kBufferSize - before);
     if (result.state == IoState::blocked) return;
+    taken += result.bytes;
     if (result.state == IoState::closed && saw_final_head_ && response_body_.may_end_at_close()) {
       if (chunk_answer_) {
         const iovec last = piece_of("0\r\n\r\n");
@@ -65,8 +73,7 @@ void Exchange::read_response() {
       relay_body(pieces.data(), 0, buffer, result.bytes);
       continue;
     }
-    std::memcpy(buffer, connection->in.data(), before);
-    connection->in.clear();
+    connection->in.take_all(buffer);
     if (!take_response_head(buffer, before + result.bytes)) return;
   }
 }
@@ -175,7 +182,7 @@ bool Exchange::start_answer(const ResponseHead& head, char* rest, std::size_t si
 void Exchange::relay_body(iovec* pieces, std::size_t count, char* data, std::size_t size) {
   const auto piece = response_body_.read(data, size);
   if (!piece.error.empty()) {
-    // The head is out, or about to be: all that can be said is that this is broken.
+    if (count != 0) return bad_response(piece.error);  // the head is not out yet
     return on_upstream_failed(UpstreamFailure::protocol, piece.error);
   }
   bytes_out_ += piece.payload.size();

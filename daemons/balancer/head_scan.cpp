@@ -88,6 +88,7 @@ ScanState HeadScan::feed(std::string_view bytes, const HeadLimits& limits) {
     if (++lines > limits.fields + 1) return refuse("too many fields", 431);
     at = p + 2;
     line = static_cast<std::size_t>(at - begin);
+    if (lines == 1 && line > limits.bytes) return refuse("request line too long", 414);
   }
   if (bytes.size() >= limits.bytes) return refuse("head too large", lines == 0 ? 414 : 431);
   return ScanState::incomplete;

@@ -1,5 +1,6 @@
 #include "daemons/balancer/request_head.hpp"
 
+#include <algorithm>
 #include <boost/beast/http/basic_parser.hpp>
 
 #include "daemons/balancer/field_lists.hpp"
@@ -210,10 +211,20 @@ class RequestParser final : public http::basic_parser<true> {
     return true;
   }
 
+  void add_forwarded_for(std::string_view value) {
+    auto& lines = out_.forwarded_for;
+    if (value.empty()) return;
+    if (out_.forwarded_for_count == lines.size()) {
+      std::copy(lines.begin() + 1, lines.end(), lines.begin());
+      --out_.forwarded_for_count;
+    }
+    lines[out_.forwarded_for_count++] = value;
+  }
+
   bool read_unlisted_field(std::string_view name, std::string_view value) {
     switch (name.front() | 0x20) {
       case 'x':
-        if (equal_ignoring_case(name, "x-forwarded-for")) return out_.forwarded_for = value, false;
+        if (equal_ignoring_case(name, "x-forwarded-for")) return add_forwarded_for(value), false;
         if (equal_ignoring_case(name, "x-forwarded-proto")) return out_.forwarded_proto = value, false;
         if (equal_ignoring_case(name, "x-forwarded-host")) return out_.forwarded_host = value, false;
         if (equal_ignoring_case(name, "x-request-id")) {
@@ -253,8 +264,15 @@ class RequestParser final : public http::basic_parser<true> {
   std::array<FieldLine, kMostFields> fields_;
 };
 
-Refusal from_beast(const error_code& error) {
-  if (error == http::error::bad_version) return {505, "unknown HTTP version"};
+Refusal from_beast(const error_code& error, std::string_view head) {
+  if (error == http::error::bad_version) {
+    const auto line = head.substr(0, head.find('\r'));
+    const auto version = line.substr(line.rfind(' ') + 1);
+    // Only what is one, and not one of ours, is an unknown version.
+    if (version.starts_with("HTTP/") && version != "HTTP/1.1" && version != "HTTP/1.0")
+      return {505, "unknown HTTP version"};
+    return {400, "malformed request line"};
+  }
   if (error == http::error::bad_method) return {400, "method is not a token"};
   if (error == http::error::bad_target) return {400, "invalid request target"};
   if (error == http::error::bad_content_length || error == http::error::multiple_content_length)
@@ -271,7 +289,7 @@ Refusal parse_request_head(std::string_view head, std::string_view hash_field, R
   parser.put(boost::asio::buffer(head.data(), head.size()), error);
   // Our own reason is the more exact one when both found something.
   const Refusal refused = parser.finish(head.data() + head.size() - 2);
-  if (error) return refused.reason.empty() || !parser.is_header_done() ? from_beast(error) : refused;
+  if (error) return refused.reason.empty() || !parser.is_header_done() ? from_beast(error, head) : refused;
   if (!parser.is_header_done()) return {400, "malformed head"};
   return refused;
 }

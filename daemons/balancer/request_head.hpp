@@ -50,9 +50,11 @@ struct RequestHead {
   BodyFraming framing = BodyFraming::none;
   std::uint64_t content_length = 0;
   std::string_view upgrade_to;
-  std::string_view request_id;     // "" when there is none that may be carried
-  std::string_view traceparent;    // "" when there is none
-  std::string_view forwarded_for;  // as received; only trusted peers are believed
+  std::string_view request_id;   // "" when there is none that may be carried
+  std::string_view traceparent;  // "" when there is none
+  // As received; only trusted peers are believed.
+  std::array<std::string_view, 4> forwarded_for;  // lines in their order; the first ones give way
+  std::size_t forwarded_for_count = 0;
   std::string_view forwarded_proto;
   std::string_view forwarded_host;
   std::string_view forwarded;

@@ -98,6 +98,10 @@ Result<Settings> make_settings(const Config& config, const BalancerOptions& opti
   out.sticky_cookie = from.sticky_cookie;
   if (!out.sticky_cookie.empty() && !is_token(out.sticky_cookie))
     return bad_key(config, "sticky_cookie", "'" + out.sticky_cookie + "' is not a cookie name");
+  for (const std::string& network : from.trusted_proxies)
+    if (const auto added = out.trusted.add(network); !added)
+      return bad_key(config, "trusted_proxies", added.error().message);
+  out.proxy_protocol = from.proxy_protocol;
   out.client.head.bytes = from.max_head;
   out.client.head.fields = 100;
   if (from.max_head < 256 || from.max_head > (60 << 10))

@@ -13,6 +13,7 @@
 #include "daemons/balancer/probe_history.hpp"
 #include "daemons/balancer/run_balancer.hpp"
 #include "daemons/balancer/sockets.hpp"
+#include "daemons/balancer/trusted_proxies.hpp"
 #include "daemons/balancer/upstream.hpp"
 
 namespace flux::balancer {
@@ -47,8 +48,10 @@ struct Settings {
   unsigned threads = 1;
   Algorithm algorithm = Algorithm::least_conn;
   HashBy hash_by = HashBy::path;
-  std::string hash_name;      // of the header or cookie
-  std::string sticky_cookie;  // "": none
+  std::string hash_name;        // of the header or cookie
+  std::string sticky_cookie;    // "": none
+  TrustedProxies trusted;       // whose X-Forwarded-* and Forwarded are believed
+  bool proxy_protocol = false;  // connections begin with a PROXY header
   ClientLimits client;
   UpstreamLimits upstream;
   EjectionPolicy ejection;

@@ -20,6 +20,13 @@ void set_nodelay(int fd) {
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
+// Where both ends are this machine nothing can be congested, and a system-wide
+// BBR would spend a timer on pacing every answer.
+void spare_pacing(int fd, const SocketAddress& address) {
+  constexpr char kPlain[] = "reno";
+  if (address.is_loopback()) ::setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, kPlain, sizeof kPlain - 1);
+}
+
 Error system_error(const std::string& what, int error, std::string hint) {
   return {error == EACCES ? Errc::forbidden : Errc::unavailable, what + ": " + std::strerror(error),
           std::move(hint)};
@@ -90,7 +97,8 @@ Result<OwnedFd> listen_on(const SocketAddress& address, bool shared_port) {
   const int on = 1;
   ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (shared_port) ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-  set_nodelay(fd.get());  // inherited by what is accepted
+  set_nodelay(fd.get());  // inherited by what is accepted, as the next one is
+  spare_pacing(fd.get(), address);
   if (::bind(fd.get(), address.get(), address.length) != 0)
     return system_error("cannot listen on " + where, errno, "choose another address");
   if (::listen(fd.get(), kBacklog) != 0) return system_error("cannot listen on " + where, errno, "");
@@ -113,6 +121,7 @@ OwnedFd start_connect(const SocketAddress& to, int& failure) {
     return fd;
   }
   set_nodelay(fd.get());
+  spare_pacing(fd.get(), to);
   if (::connect(fd.get(), to.get(), to.length) != 0 && errno != EINPROGRESS) {
     failure = errno;
     fd.close();

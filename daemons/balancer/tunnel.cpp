@@ -11,6 +11,7 @@ namespace flux::balancer {
 void Exchange::open_tunnel(char* rest, std::size_t size) {
   tunnel_ = Tunnel::open;
   worker_.count_tunnel();
+  worker_.dispatch().free_place(*this);
   if (size != 0) {
     const iovec piece{rest, size};
     client_.send(&piece, 1);

@@ -22,6 +22,7 @@ class UpstreamConnection final : public Watched, public Timer {
   bool connected() const { return connected_; }
   bool reused() const { return uses_ > 1; }
   bool readable() const { return readable_; }
+  void look_again() { readable_ = true; }
   int fd() const { return fd_.get(); }
   Exchange* exchange() const { return exchange_; }
   UpstreamSlot& slot() { return slot_; }

@@ -109,10 +109,8 @@ bool Worker::accept_one() {
     return true;  // that connection is gone already; the next one may be fine
   }
   auto client = std::make_unique<ClientConnection>(*this, std::move(fd), peer);
-  if (cap_.enabled() && !cap_.take(client->address())) {
-    counters_.over_cap.add();
-    return true;
-  }
+  // Behind a PROXY header the address is not known yet.
+  if (!settings_.proxy_protocol && !take_place(*client)) return true;
   counters_.accepted.add();
   ClientConnection* const c = client.release();  // in the list until forget()
   c->next_ = clients_;
@@ -122,6 +120,13 @@ bool Worker::accept_one() {
   peak_clients_ = std::max(peak_clients_, open_clients_);
   if (!c->start()) c->abort();
   return true;
+}
+
+bool Worker::take_place(ClientConnection& client) {
+  if (!cap_.enabled()) return true;
+  client.counted_ = cap_.take(client.address());
+  if (!client.counted_) counters_.over_cap.add();
+  return client.counted_;
 }
 
 void Worker::pause_accepting() {
@@ -140,7 +145,7 @@ void Worker::forget(ClientConnection& client) {
   if (client.next_ != nullptr) client.next_->previous_ = client.previous_;
   --open_clients_;
   counters_.closed.add();
-  if (cap_.enabled()) cap_.give_back(client.address());
+  if (client.counted_) cap_.give_back(client.address());
   loop_.bury(std::unique_ptr<Mortal>(&client));
   leave_when_done();
 }

@@ -79,6 +79,8 @@ class Worker final : public Watched {
   std::string_view hash_field() const;
   bool draining() const { return draining_; }
   void forget(ClientConnection& client);
+  // Counts the client under the cap per address. False: there are too many already.
+  bool take_place(ClientConnection& client);
 
   void count_request() { counters_.requests.add(); }
   void count_refused() { counters_.refused_requests.add(); }
