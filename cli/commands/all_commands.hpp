@@ -7,6 +7,7 @@ namespace flux::cli {
 
 void add_autoscale_command(CommandLine& line);
 void add_balancer_command(CommandLine& line);
+void add_cache_command(CommandLine& line);
 void add_capacity_command(CommandLine& line);
 void add_completion_command(CommandLine& line);
 void add_config_command(CommandLine& line);
@@ -22,6 +23,7 @@ void add_worker_command(CommandLine& line);
 inline void add_all_commands(CommandLine& line) {
   add_autoscale_command(line);
   add_balancer_command(line);
+  add_cache_command(line);
   add_capacity_command(line);
   add_completion_command(line);
   add_config_command(line);

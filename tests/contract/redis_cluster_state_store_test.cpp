@@ -3,6 +3,7 @@
 
 #include "common/engines/distributed/redis/node_connection.hpp"
 #include "common/engines/distributed/redis/topology.hpp"
+#include "common/ports/key_slot.hpp"
 #include "tests/contract/redis_store_engine.hpp"
 
 namespace flux::testing {
@@ -44,7 +45,7 @@ TEST_F(MovingSlots, KeysAreFoundWhileTheirSlotMovesAndAfterwards) {
   for (const std::string& node : engine_.options().cluster) ports.push_back(redis::parse_address(node)->port);
   auto store = engine_.open(runner_.executor()).value();
   const std::string key = engine_.options().prefix + "flux:cache:k";
-  const std::string slot = std::to_string(redis::key_slot(key));
+  const std::string slot = std::to_string(key_slot(key));
   EXPECT_EQ(std::to_string(ask(ports[0], {"CLUSTER", "KEYSLOT", key}).integer), slot);
   ASSERT_TRUE(runner_.run(store->cache_put("other", "x", 1h)));  // the store knows the map
 
@@ -75,22 +76,6 @@ TEST_F(MovingSlots, KeysAreFoundWhileTheirSlotMovesAndAfterwards) {
   EXPECT_EQ(runner_.run(store->cache_get("k")).value(), std::nullopt);
   ASSERT_TRUE(runner_.run(store->cache_put("k", "back", 1h)));
   EXPECT_EQ(ask(from, {"GET", key}).text, "back");
-}
-
-// Published examples of the cluster specification and of CLUSTER KEYSLOT.
-TEST(RedisClusterSlots, FollowTheSpecification) {
-  struct Case {
-    const char* key;
-    int slot;
-  };
-  for (const Case& c : {Case{"123456789", 0x31C3}, Case{"foo", 12182}, Case{"bar", 5061},
-                        Case{"somekey", 11058}, Case{"foo{hash_tag}", 2515}, Case{"bar{hash_tag}", 2515}}) {
-    EXPECT_EQ(redis::key_slot(c.key), c.slot) << c.key;
-  }
-  EXPECT_EQ(redis::key_slot("{user1000}.following"), redis::key_slot("user1000"));
-  EXPECT_EQ(redis::key_slot("foo{bar}{zap}"), redis::key_slot("bar"));
-  EXPECT_EQ(redis::key_slot("foo{{bar}}zap"), redis::key_slot("{bar"));
-  EXPECT_NE(redis::key_slot("foo{}{bar}"), redis::key_slot("bar"));
 }
 
 }  // namespace

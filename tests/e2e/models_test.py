@@ -1,4 +1,4 @@
-"""flux autoscale decide, capacity and pool: what is printed, where, and with which exit code."""
+"""flux autoscale decide, capacity, pool and cache slot: what is printed, where, and with which exit code."""
 
 import json
 import os
@@ -134,15 +134,23 @@ def adds_up_connections(directory):
     assert "verdict: ok" in flux("pool", cwd=directory).stdout
 
 
+def names_hash_slots(_):
+    slots = result("cache", "slot", "foo", "bar{hash_tag}")["slots"]
+    assert [(s["slot"], s["hashed"]) for s in slots] == [(12182, "foo"), (2515, "hash_tag")], slots
+    assert flux("cache", "slot", "foo").stdout == "12182\tfoo\n"
+    error("cache", "slot")
+
+
 def helps_with_examples(_):
-    for command in (["autoscale", "decide"], ["capacity", "fit"], ["capacity", "queue"], ["capacity", "report"], ["pool"]):
+    for command in (["autoscale", "decide"], ["capacity", "fit"], ["capacity", "queue"], ["capacity", "report"], ["pool"],
+                    ["cache", "slot"]):
         text = flux(*command, "--help").stdout
         assert "Examples:" in text and "Exit codes:" in text, command
 
 
 if __name__ == "__main__":
     for check in (decides_from_a_file_or_stdin, says_which_field_of_a_decision_is_wrong, fits_measured_throughput,
-                  computes_queues, reports_capacity, claims_nothing_from_a_bad_run, adds_up_connections,
+                  computes_queues, reports_capacity, claims_nothing_from_a_bad_run, adds_up_connections, names_hash_slots,
                   helps_with_examples):
         with tempfile.TemporaryDirectory() as scratch:
             check(scratch)

@@ -10,6 +10,7 @@
 
 #include "common/engines/distributed/redis/node_connection.hpp"
 #include "common/engines/distributed/redis/topology.hpp"
+#include "common/ports/key_slot.hpp"
 
 namespace flux::redis {
 namespace {
@@ -17,7 +18,6 @@ namespace {
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
-constexpr std::size_t kSlots = 16384;
 constexpr Duration kRefreshAtMost = 100ms;  // apart
 
 class Cluster final : public Topology, public std::enable_shared_from_this<Cluster> {
@@ -27,7 +27,7 @@ class Cluster final : public Topology, public std::enable_shared_from_this<Clust
         seeds_(std::move(seeds)),
         options_(std::move(options)),
         refreshed_(loop),
-        slots_(kSlots) {}
+        slots_(kHashSlots) {}
 
   Async<Result<Reply>> send(std::string key, std::string command) override {
     return route(shared_from_this(), key_slot(key), std::move(command));
@@ -149,7 +149,7 @@ class Cluster final : public Topology, public std::enable_shared_from_this<Clust
       return Error{Errc::unavailable, "the Redis node at " + from + " knows no slots", "create the cluster",
                    true};
     }
-    std::vector<Node> slots(kSlots);
+    std::vector<Node> slots(kHashSlots);
     std::map<std::string, Node> known;
     for (const Reply& range : reply.items) {
       if (range.items.size() < 3 || range.items[2].items.size() < 2) return unexpected_reply("CLUSTER SLOTS");
@@ -157,7 +157,7 @@ class Cluster final : public Topology, public std::enable_shared_from_this<Clust
       std::string host = range.items[2].items[0].text;
       if (host.empty() || host == "?") host = from.substr(0, from.rfind(':'));
       const ServerAddress address{host, static_cast<int>(range.items[2].items[1].to_integer())};
-      if (first < 0 || last >= static_cast<std::int64_t>(kSlots) || first > last)
+      if (first < 0 || last >= static_cast<std::int64_t>(kHashSlots) || first > last)
         return unexpected_reply("CLUSTER SLOTS");
       const Node node = node_at(address);
       known[address.to_string()] = node;
@@ -182,26 +182,7 @@ class Cluster final : public Topology, public std::enable_shared_from_this<Clust
   std::minstd_rand random_{std::random_device{}()};
 };
 
-std::uint16_t crc16(std::string_view bytes) {
-  std::uint16_t crc = 0;
-  for (const char byte : bytes) {
-    crc = static_cast<std::uint16_t>(crc ^ static_cast<std::uint8_t>(byte) << 8);
-    for (int bit = 0; bit < 8; ++bit) {
-      crc = static_cast<std::uint16_t>((crc & 0x8000) != 0 ? crc << 1 ^ 0x1021 : crc << 1);
-    }
-  }
-  return crc;
-}
-
 }  // namespace
-
-std::uint16_t key_slot(std::string_view key) {
-  if (const auto open = key.find('{'); open != std::string_view::npos) {
-    const auto close = key.find('}', open + 1);
-    if (close != std::string_view::npos && close > open + 1) key = key.substr(open + 1, close - open - 1);
-  }
-  return crc16(key) % kSlots;
-}
 
 Result<std::shared_ptr<Topology>> open_cluster(const RedisOptions& options, asio::any_io_executor loop) {
   ConnectionOptions connection{.login = {}, .timeout = options.timeout};

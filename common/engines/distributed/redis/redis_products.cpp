@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "common/engines/distributed/redis/redis_state_store.hpp"
+#include "common/ports/key_slot.hpp"
 
 namespace flux::redis {
 namespace {

@@ -27,8 +27,4 @@ Result<std::shared_ptr<Topology>> open_single(const RedisOptions& options, boost
 Result<std::shared_ptr<Topology>> open_cluster(const RedisOptions& options,
                                                boost::asio::any_io_executor loop);
 
-// CRC16 (XMODEM) of the key, or of what stands between the first { and the
-// following } when that is not empty; modulo 16384.
-std::uint16_t key_slot(std::string_view key);
-
 }  // namespace flux::redis
