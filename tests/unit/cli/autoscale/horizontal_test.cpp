@@ -42,7 +42,8 @@ json::object document_of(const Case& c, const char* type, const char* metric) {
   json::object document{{"current", c.current}, {"min", c.min}, {"max", c.max}, {"pods", std::move(pods)}};
   document["metrics"] = json::array{std::move(one)};
   document["history"] = json::array{};  // their cases begin with a list of recommendations that is empty
-  for (const auto& member : json::parse(c.more).get_object()) {
+  const json::value more = json::parse(c.more);
+  for (const auto& member : more.get_object()) {
     if (member.value().is_null())
       document.erase(member.key());
     else
