@@ -3,8 +3,8 @@ nothing is oversold, stock adds up to the unit, nothing stays reserved.
 
   chaos_test.py [--engines embedded|distributed] [--kills 20] [--clients 200]
 
-distributed needs the servers of scripts/servers (their settings in the environment)
-and kills Redis, PostgreSQL and Kafka as well."""
+distributed starts Redis, PostgreSQL and Kafka of its own (scripts/servers) and kills
+those as well."""
 
 import argparse
 import asyncio
@@ -13,8 +13,10 @@ import os
 import random
 import signal
 import sqlite3
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 
@@ -129,18 +131,41 @@ def ledger_rows(stack, engines, query):
     return [tuple(line.split("\t")) for line in text.splitlines()]
 
 
-def run(options):
-    if options.engines == "distributed" and not os.environ.get("FLUX_KAFKA_BROKERS"):
-        print("SKIPPED: distributed chaos needs 'scripts/servers start redis postgres kafka' and its settings")
+def start_servers():
+    """Servers of this test's own, since it kills them. Their directory, their settings in the environment."""
+    directory = tempfile.mkdtemp(prefix="flux-chaos-servers-")
+    os.environ["FLUX_SERVERS_DIR"] = directory
+    started = subprocess.run([SERVERS, "start", "redis", "postgres", "kafka"], capture_output=True, text=True, timeout=300)
+    if started.returncode != 0:
+        stop_servers(directory)
+        print(f"SKIPPED: no servers for the distributed engines: {started.stderr}")
         raise SystemExit(1 if os.environ.get("FLUX_REQUIRE_LIVE") == "1" else 77)
-    config = "worker: {reap_after: 15s}\n"
-    if options.engines == "distributed":
-        config += ("kafka: {brokers: '${FLUX_KAFKA_BROKERS}'}\nredis: {url: '${FLUX_REDIS_URL}'}\n"
-                   "postgres: {url: '${FLUX_POSTGRES_URL}'}\n")
+    os.environ.update(line.split("=", 1) for line in started.stdout.splitlines() if "=" in line)
+    return directory
+
+
+def stop_servers(directory):
+    subprocess.run([SERVERS, "clean"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def run(options):
+    if options.engines == "embedded":
+        return storm(options, "worker: {reap_after: 15s}\n")
+    directory = start_servers()
+    try:
+        storm(options, "worker: {reap_after: 15s}\nkafka: {brokers: '${FLUX_KAFKA_BROKERS}'}\n"
+                       "redis: {url: '${FLUX_REDIS_URL}'}\npostgres: {url: '${FLUX_POSTGRES_URL}'}\n")
+    finally:
+        stop_servers(directory)
+
+
+def storm(options, config):
     answers = {"accepted": {}, "sold_out": 0, "retried": 0}
     with Stack("--api", "3", "--workers", "3", config=config, engines=options.engines) as stack:
         for product, (stock, buckets) in PRODUCTS.items():
-            assert stack.call("PUT", f"/v1/products/{product}", {"stock": stock, "buckets": buckets})[0] == 200
+            put = stack.call("PUT", f"/v1/products/{product}", {"stock": stock, "buckets": buckets})
+            assert put[0] == 200, put
         killed = asyncio.run(load_and_kill(stack, options, answers))
         eventually(60, stack.all_ready, "every replica is ready again")
 
@@ -154,7 +179,7 @@ def run(options):
             in_ledger = [(str(uuid.UUID(i)), p, int(q), int(s)) for i, p, q, s in rows]
         else:
             rows = ledger_rows(stack, "distributed",
-                               "SELECT order_id, product_id, quantity, status FROM orders WHERE user_id = 'chaos'")
+                               "SELECT order_id, product_id, quantity, status FROM flux.orders WHERE user_id = 'chaos'")
             in_ledger = [(i, p, int(q), int(s)) for i, p, q, s in rows]
         by_id = {row[0]: row for row in in_ledger}
         missing = [i for i in accepted if i not in by_id]

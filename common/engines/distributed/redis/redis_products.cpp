@@ -119,7 +119,8 @@ Async<Result<Lease>> RedisStateStore::lock_product(std::string product_id) {
   const auto deadline = std::chrono::steady_clock::now() + timeout_;
   // Each change is an owner of its own, also within this process.
   const std::string owner = new_uuid().to_string();
-  const std::string name = "product:" + product_id;
+  // A name of the engine's own: callers may hold leases named after the product themselves.
+  const std::string name = "engine.buckets:" + product_id;
   for (;;) {
     auto lease = co_await acquire_lease(name, owner, kLock);
     if (!lease) co_return lease.error();
