@@ -257,12 +257,12 @@ void read_metric(Fields& f, const Tolerance& common, std::vector<Metric>& out) {
     if (!f.has("samples") && !metric.unavailable)
       f.fail("samples", "is missing; or say \"unavailable\": true");
     read_samples(f, numbers.samples);
-    f.read("sample_age_s", 0, kLongest_s, metric.sample_age_s);
-    f.read("window_s", 0, kLongest_s, metric.window_s);
   } else {
     if (!f.has("value") && !metric.unavailable) f.fail("value", "is missing; or say \"unavailable\": true");
     f.read("value", 0, kLargest, numbers.value);
   }
+  f.read("sample_age_s", 0, kLongest_s, metric.sample_age_s);
+  f.read("window_s", 0, kLongest_s, metric.window_s);
   make_whole(numbers, metric);
   out.push_back(std::move(metric));
 }

@@ -1,6 +1,7 @@
 // A capacity report as one page to send around.
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include "cli/capacity/capacity_report.hpp"
@@ -71,7 +72,7 @@ std::string plan_section(const CapacityReport& report, const LoadPlan& plan) {
   std::string html = "<h2>" + format_count(plan.rps) + " requests/s</h2>\n";
   html += "<p>Binds first: <strong>" + escaped(plan.binding) +
           "</strong>. What replicas do not lift: <strong>" + escaped(plan.hard_limit) + "</strong> (" +
-          std::to_string(static_cast<long long>(100 * plan.hard_limit_used)) + " % used).";
+          std::to_string(std::llround(100 * plan.hard_limit_used)) + " % used).";
   if (!plan.cheapest_way.empty()) html += " Cheapest way: <code>" + escaped(plan.cheapest_way) + "</code>";
   html +=
       "</p>\n<table><tr><th>component</th><th>demand/s</th><th>used</th><th></th><th>now</th><th>needed</"

@@ -228,6 +228,15 @@ void add_intervals(ScalabilityFit& fit, std::span<const LoadPoint> points, const
   fit.ci.alpha = around(fit.alpha, std::sqrt(covariance(0, 0)), 1);
   fit.ci.beta = around(fit.beta, se_beta, 1);
   fit.ci.gamma = around(fit.gamma, std::sqrt(covariance(2, 2)), HUGE_VAL);
+  if (!fit.peak_n && fit.roof) {  // the roof is where throughput tends to
+    const double by_alpha = -*fit.roof / fit.alpha;
+    const double by_gamma = 1 / fit.alpha;
+    const double roof_variance = by_alpha * by_alpha * covariance(0, 0) +
+                                 2 * by_alpha * by_gamma * covariance(0, 2) +
+                                 by_gamma * by_gamma * covariance(2, 2);
+    fit.ci.peak_throughput = around(*fit.roof, std::sqrt(std::max(0.0, roof_variance)), HUGE_VAL);
+    if (fit.ci.alpha.low <= 0) fit.ci.peak_throughput.high.reset();
+  }
   if (!fit.peak_n || fit.alpha >= 1) return;
 
   // By the delta method; the peak's place on a log scale, because it cannot be below 0.
@@ -253,7 +262,10 @@ void add_intervals(ScalabilityFit& fit, std::span<const LoadPoint> points, const
 void add_notes(ScalabilityFit& fit) {
   char text[200];
   if (fit.beta <= 0)
-    fit.notes.push_back("no fall of throughput in the data (beta is 0): the law has no peak to name");
+    fit.notes.push_back(
+        "throughput does not fall in the data (beta is 0): there is no peak to name, and the roof is where "
+        "the law "
+        "tends to, not a measurement");
   else if (fit.ci.beta.low <= 0)
     fit.notes.push_back("beta may be 0: the data does not prove that there is a peak");
   if (fit.peak_n && *fit.peak_n > fit.largest_n) {

@@ -67,12 +67,13 @@ std::string in_text(const capacity::ScalabilityFit& fit) {
 Result<ExitCode> fit(Context& context, const std::string& file) {
   const auto csv = read_input(file);
   if (!csv) return csv.error();
-  const auto points = capacity::parse_load_points(*csv, file);
+  const std::string name = file == "-" ? "stdin" : file;
+  const auto points = capacity::parse_load_points(*csv, name);
   if (!points) return points.error();
   auto result = capacity::fit_scalability(*points);
   if (!result) {
     Error error = result.error();
-    error.message = file + ": " + error.message;
+    error.message = name + ": " + error.message;
     return error;
   }
   context.print(context.json() ? capacity::to_json(*result) : in_text(*result));

@@ -5,7 +5,7 @@ import os
 import subprocess
 import tempfile
 
-FLUX = os.environ.get("FLUX_BIN", os.path.join(os.path.dirname(__file__), "../../build/release/flux"))
+FLUX = os.path.abspath(os.environ.get("FLUX_BIN", os.path.join(os.path.dirname(__file__), "../../build/release/flux")))
 
 
 def flux(*arguments, stdin="", code=0, cwd=None):

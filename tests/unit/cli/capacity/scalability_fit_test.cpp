@@ -59,6 +59,22 @@ TEST(ScalabilityFit, FindsTheParametersOfExactCurves) {
   }
 }
 
+// Raytracer of Gunther's book: throughput flattens but never falls, so beta stays at its bound.
+TEST(ScalabilityFit, HasARoofButNoPeakWithoutAFall) {
+  const std::vector<LoadPoint> points{{1, 20},   {4, 78},   {8, 130},  {12, 170}, {16, 190}, {20, 200},
+                                      {24, 210}, {28, 230}, {32, 260}, {48, 280}, {64, 310}};
+  const auto fit = fit_scalability(points);
+  ASSERT_TRUE(fit);
+  EXPECT_EQ(fit->beta, 0);
+  EXPECT_NEAR(fit->alpha, 0.05777, 5e-6);
+  EXPECT_NEAR(fit->gamma, 21.849, 5e-4);
+  EXPECT_EQ(fit->peak_n, std::nullopt);
+  EXPECT_EQ(fit->peak_throughput, fit->roof);
+  EXPECT_LT(fit->ci.peak_throughput.low, *fit->roof);
+  EXPECT_GT(fit->ci.peak_throughput.high.value_or(0), *fit->roof);
+  EXPECT_GT(fit->ci.peak_throughput.low, 100) << "the interval says something";
+}
+
 TEST(ScalabilityFit, StaysInBoundsWhenThroughputGrowsFasterThanLoad) {
   std::vector<LoadPoint> points;
   for (const double n : {1., 2., 4., 8., 16., 32.}) points.push_back({n, 10 * std::pow(n, 1.2)});
