@@ -84,6 +84,7 @@ TEST(Decide, LimitsTheRateByPolicies) {
       {"up, pods only", 10, 500, 40, {{pods, 30, 60}}},
       {"up, percent only", 10, 500, 30, {{percent, 200, 60}}},
       {"up, percent rounds up", 3, 500, 4, {{percent, 1, 60}}},
+      {"up, percent rounds up as doubles do", 100, 500, 111, {{percent, 10, 60}}},
       {"up, least of both", 10, 500, 12, {{pods, 2, 60}, {percent, 100, 60}}, SelectPolicy::min},
       {"up, disabled", 10, 500, 10, {{pods, 100, 60}}, SelectPolicy::disabled},
       {"up, pods and events", 100, 500, 235, {{pods, 150, 120}}, SelectPolicy::max, added},
