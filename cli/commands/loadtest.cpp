@@ -34,6 +34,7 @@ struct LoadtestOptions {
   std::string warmup = "0";
   std::string timeout = "30s";
   std::vector<std::string> thresholds;
+  std::string report;
   std::string out;
   std::string hdr;
   std::string csv;
@@ -163,6 +164,8 @@ Result<> write_file(const std::string& file, const std::string& text) {
 }
 
 Result<> write_outputs(const LoadtestOptions& o, const RunOutput& output) {
+  if (!o.report.empty())
+    if (auto written = write_file(o.report, to_html(output.result)); !written) return written.error();
   if (!o.out.empty())
     if (auto written = write_file(o.out, to_json(output.result) + "\n"); !written) return written.error();
   if (!o.hdr.empty())
@@ -240,6 +243,8 @@ void add_loadtest_command(CommandLine& line) {
   command
       ->add_option("--threshold", o->thresholds, "p95<200ms, error_rate<0.1%, rps>4000, …; not met: exit 3")
       ->type_name("EXPR");
+  command->add_option("--report", o->report, "write a page with charts, whole in one file")
+      ->type_name("FILE.html");
   command->add_option("--out", o->out, "write the result as JSON")->type_name("FILE.json");
   command->add_option("--hdr", o->hdr, "write the response times as an HdrHistogram")->type_name("FILE.hgrm");
   command->add_option("--csv", o->csv, "write the timeline")->type_name("FILE");

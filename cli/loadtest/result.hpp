@@ -137,4 +137,7 @@ Result<RunResult> load_result(const std::string& file);
 // The timeline: t_s,users,rps,p50_ms,… with a header line.
 std::string to_csv(const RunResult& result);
 
+// The report: one page with everything it needs in it, safe against any text in the result.
+std::string to_html(const RunResult& result);
+
 }  // namespace flux::loadtest
