@@ -1,10 +1,16 @@
 // flux loadtest: drives users or a rate at a service and says what it stood.
 
+#include <algorithm>
 #include <csignal>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <random>
 
 #include "cli/commands/all_commands.hpp"
+#include "cli/commands/live_terminal.hpp"
+#include "cli/loadtest/comparison.hpp"
+#include "cli/loadtest/live_panel.hpp"
 #include "cli/loadtest/run_loadtest.hpp"
 #include "cli/loadtest/summary_text.hpp"
 #include "common/core/units.hpp"
@@ -31,6 +37,7 @@ struct LoadtestOptions {
   std::vector<std::string> headers;
   std::string body;
   bool no_keepalive = false;
+  bool no_calibration = false;
   std::string warmup = "0";
   std::string timeout = "30s";
   std::vector<std::string> thresholds;
@@ -38,7 +45,9 @@ struct LoadtestOptions {
   std::string out;
   std::string hdr;
   std::string csv;
+  std::string baseline;
   std::optional<std::uint64_t> seed;
+  std::vector<std::string> compared;
 };
 
 // Set by Ctrl-C; the handler may only touch lock-free atomics.
@@ -146,6 +155,7 @@ Result<RunPlan> plan_of(const LoadtestOptions& o, const Config& config) {
   if (plan.timeout <= Duration::zero())
     return Error{Errc::invalid_argument, "--timeout must be above 0", "write it like --timeout 10s"};
   plan.keep_alive = !o.no_keepalive;
+  plan.calibrate = !o.no_calibration;
   plan.threads = o.threads;
   plan.seed = o.seed ? *o.seed : std::random_device{}();
   auto thresholds = parse_thresholds(o.thresholds, plan.scenario.names);
@@ -163,28 +173,76 @@ Result<> write_file(const std::string& file, const std::string& text) {
   return {};
 }
 
+// "run.hgrm" -> "run.service.hgrm"
+std::string beside(const std::string& file, const std::string& what) {
+  const std::filesystem::path path(file);
+  return (path.parent_path() / (path.stem().string() + what + path.extension().string())).string();
+}
+
 Result<> write_outputs(const LoadtestOptions& o, const RunOutput& output) {
   if (!o.report.empty())
     if (auto written = write_file(o.report, to_html(output.result)); !written) return written.error();
   if (!o.out.empty())
     if (auto written = write_file(o.out, to_json(output.result) + "\n"); !written) return written.error();
-  if (!o.hdr.empty())
+  if (!o.hdr.empty()) {
     if (auto written = write_file(o.hdr, output.response.hgrm()); !written) return written.error();
+    if (auto written = write_file(beside(o.hdr, ".service"), output.service.hgrm()); !written)
+      return written.error();
+  }
   if (!o.csv.empty())
     if (auto written = write_file(o.csv, to_csv(output.result)); !written) return written.error();
   return {};
 }
 
-std::string progress_line(const LiveView& view) {
-  std::string text = format_duration(Duration{static_cast<std::int64_t>(view.elapsed_s) * 1'000'000'000}) +
-                     "  " + std::to_string(view.users) + " users";
-  if (view.timeline != nullptr && !view.timeline->empty()) {
-    const TimelinePoint& last = view.timeline->back();
-    text += "  " + format_count(last.rps) + " rps  p50 " + latency_text(last.p50) + "  p95 " +
-            latency_text(last.p95) + "  p99 " + latency_text(last.p99);
+// Keys and drawing on a terminal; elsewhere a line every few seconds.
+class Watcher {
+ public:
+  Watcher(Context& context, const RunPlan& plan, RunControl& control)
+      : context_(context), plan_(plan), control_(control) {
+    if (!context.quiet() && LiveTerminal::possible()) terminal_.emplace();
   }
-  return text + "  errors " + std::to_string(view.errors) +
-         (view.ending ? "  waiting for the last answers" : "");
+
+  void operator()(const LiveView& view) {
+    if (interrupting_signal != 0) control_.stop = true;
+    if (terminal_) {
+      while (const auto key = terminal_->key()) press(*key);
+      const bool color = !context_.options().no_color && std::getenv("NO_COLOR") == nullptr;
+      terminal_->draw(
+          render_panel(view, plan_.scenario.name + " on " + plan_.target.url, terminal_->width(), color));
+    } else if (view.elapsed_s >= next_line_s_) {
+      next_line_s_ += kLineEverySeconds;
+      context_.progress(progress_line(view));
+    }
+  }
+
+ private:
+  static constexpr double kLineEverySeconds = 3;
+
+  void press(char key) {
+    const auto step = static_cast<std::int32_t>(std::max(1U, plan_.users.most_users() / 10));
+    if (key == '+') control_.more_users += step;
+    if (key == '-') control_.more_users -= step;
+    if (key == 'q') control_.stop = true;
+  }
+
+  Context& context_;
+  const RunPlan& plan_;
+  RunControl& control_;
+  std::optional<LiveTerminal> terminal_;
+  double next_line_s_ = kLineEverySeconds;
+};
+
+Result<ExitCode> compare(const std::vector<std::string>& files, Context& context) {
+  if (files.size() != 2)
+    return Error{Errc::invalid_argument, "compare needs two results",
+                 "flux loadtest compare before.json after.json"};
+  const auto before = load_result(files[0]);
+  if (!before) return before.error();
+  const auto after = load_result(files[1]);
+  if (!after) return after.error();
+  const Comparison comparison = compare_results(*before, *after);
+  context.print(context.json() ? comparison_json(comparison) : comparison_text(comparison, context.color()));
+  return ExitCode::done;
 }
 
 Result<ExitCode> run(const LoadtestOptions& options, Context& context) {
@@ -192,21 +250,24 @@ Result<ExitCode> run(const LoadtestOptions& options, Context& context) {
   if (!config) return config.error();
   const auto plan = plan_of(options, **config);
   if (!plan) return plan.error();
+  std::optional<RunResult> baseline;
+  if (!options.baseline.empty()) {
+    auto loaded = load_result(options.baseline);
+    if (!loaded) return loaded.error();
+    baseline = std::move(*loaded);
+  }
   const SignalGuard guard;
   RunControl control;
-  double next_line_s = 2;
-  const auto observe = [&](const LiveView& view) {
-    if (interrupting_signal != 0) control.stop = true;
-    if (view.elapsed_s < next_line_s) return;
-    next_line_s += 2;
-    context.progress(progress_line(view));
-  };
-  const auto output = run_loadtest(*plan, control, observe);
+  auto output = [&] {
+    Watcher watcher(context, *plan, control);
+    return run_loadtest(*plan, control, std::ref(watcher));
+  }();
   if (!output) return output.error();
-  const RunResult& result = output->result;
+  RunResult& result = output->result;
+  if (baseline) result.baseline = compare_results(*baseline, result);
   if (auto written = write_outputs(options, *output); !written) return written.error();
   context.print(context.json() ? to_json(result) : summary_text(result, context.color()));
-  if (result.interrupted)
+  if (interrupting_signal != 0)
     return interrupting_signal == SIGTERM ? ExitCode::terminated : ExitCode::interrupted;
   if (result.generator.verdict != Verdict::valid) return ExitCode::not_valid;
   return result.thresholds_met() ? ExitCode::done : ExitCode::threshold;
@@ -238,6 +299,7 @@ void add_loadtest_command(CommandLine& line) {
   command->add_option("--body", o->body, "of --url; {{uuid}} {{seq}} {{rand 1 9}} are filled in")
       ->type_name("TEXT");
   command->add_flag("--no-keepalive", o->no_keepalive, "a new connection for every request");
+  command->add_flag("--no-calibration", o->no_calibration, "do not measure the generator itself first");
   command->add_option("--warmup", o->warmup, "not measured at the start")->type_name("2s");
   command->add_option("--timeout", o->timeout, "an answer later than this is an error (30s)");
   command
@@ -246,11 +308,27 @@ void add_loadtest_command(CommandLine& line) {
   command->add_option("--report", o->report, "write a page with charts, whole in one file")
       ->type_name("FILE.html");
   command->add_option("--out", o->out, "write the result as JSON")->type_name("FILE.json");
-  command->add_option("--hdr", o->hdr, "write the response times as an HdrHistogram")->type_name("FILE.hgrm");
+  command
+      ->add_option("--hdr", o->hdr,
+                   "write the response times as an HdrHistogram, the service times beside it")
+      ->type_name("FILE.hgrm");
   command->add_option("--csv", o->csv, "write the timeline")->type_name("FILE");
   command->add_option("--seed", o->seed, "the same choices, keys and pauses again")->type_name("N");
+  command->add_option("--baseline", o->baseline, "say what changed against an earlier --out")
+      ->type_name("FILE.json");
+  auto* comparing =
+      command->add_subcommand("compare", "Say what changed between two results, and whether it is noise");
+  comparing->add_option("files", o->compared, "two files of --out")
+      ->type_name("A.json B.json")
+      ->expected(2)
+      ->required();
+  comparing->fallthrough();
+  comparing->footer("\nExamples:\n  flux loadtest compare before.json after.json\n");
   line.runs(
-      command, [o](Context& context) { return run(*o, context); },
+      command,
+      [o, comparing](Context& context) {
+        return comparing->parsed() ? compare(o->compared, context) : run(*o, context);
+      },
       "  flux loadtest --users 10000                       the order mix, think 1-3 s, for 30 s\n"
       "  flux loadtest --host http://127.0.0.1:8000 --url /health -u 100 -t 10s\n"
       "  flux loadtest --rate 5000 -u 2000 -t 1m --threshold 'p95<200ms' --threshold "

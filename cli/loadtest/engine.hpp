@@ -47,6 +47,7 @@ struct EnginePlan {
   Duration timeout{};
   Duration grace{};  // how long the end waits for answers
   bool keep_alive = true;
+  bool stop_on_error = false;
   std::uint64_t seed = 0;
   std::uint32_t threads = 1;
   std::int64_t start_ns = 0;  // CLOCK_MONOTONIC
@@ -118,7 +119,7 @@ class Engine {
   void adjust_users(std::int64_t now);
   void dispatch_arrivals(std::int64_t now);
   void sweep_timeouts(std::int64_t now);
-  void publish(std::int64_t slot);
+  void publish(std::int64_t slot, bool last);
   void begin_ending(std::int64_t now);
   void abandon_in_flight(std::int64_t now);
   bool finished() const { return ending_ && in_flight_ == 0; }

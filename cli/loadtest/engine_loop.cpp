@@ -98,7 +98,7 @@ void Engine::run() {
     wait_and_handle(now);
   }
   summary_.finished_ns = monotonic_ns();
-  publish((summary_.finished_ns - plan_.start_ns) / kSlot);
+  publish((summary_.finished_ns - plan_.start_ns) / kSlot, true);
   for (User& user : users_) user.connection.close();
   summary_.wall_ns = summary_.finished_ns - began;
   summary_.cpu_ns = thread_cpu_ns() - cpu_before;
@@ -107,7 +107,7 @@ void Engine::run() {
 
 void Engine::chores(std::int64_t now) {
   if (const std::int64_t slot = (now - plan_.start_ns) / kSlot; slot > published_slots_) {
-    publish(published_slots_);
+    publish(published_slots_, false);
     published_slots_ = slot;
   }
   if (now >= next_probe_) {
@@ -201,11 +201,12 @@ void Engine::sweep_timeouts(std::int64_t now) {
   }
 }
 
-void Engine::publish(std::int64_t slot) {
+void Engine::publish(std::int64_t slot, bool last) {
   IntervalReport report = recorder_.take();
   report.slot = slot;
   report.thread = index_;
   report.users = active_;
+  report.last = last;
   const std::scoped_lock lock(control_.mutex);
   control_.reports.push_back(std::move(report));
 }
@@ -229,6 +230,8 @@ void Engine::abandon_in_flight(std::int64_t now) {
       disconnect(user);
       user.phase = Phase::off;
       --in_flight_;
+    } else if (user.phase < Phase::sending) {
+      connect_failed(id, ETIMEDOUT, now);
     } else {
       exchange_failed(id, ErrorKind::timeout, now);
     }

@@ -132,6 +132,7 @@ void Engine::request_ended(std::uint32_t id, Outcome outcome, std::int64_t now) 
   ++user.requests;
   user.exchange.reset();
   if (user.measured) recorder_.record(step_of(user).name, outcome);
+  if (outcome.error != ErrorKind::none && plan_.stop_on_error) control_.stop = true;
   after_request(id, outcome.error != ErrorKind::none, now);
 }
 
@@ -146,8 +147,9 @@ ThinkTime Engine::think_after(const User& user) const {
 
 void Engine::after_request(std::uint32_t id, bool failed, std::int64_t now) {
   User& user = users_[id];
+  const bool stopping = ending_ || (plan_.stop_on_error && control_.stop);
   const bool sent_all = plan_.requests_per_user != 0 && user.requests >= plan_.requests_per_user;
-  if (ending_ || user.retiring || sent_all) {
+  if (stopping || user.retiring || sent_all) {
     user.retiring = false;
     user.phase = Phase::off;
     disconnect(user);

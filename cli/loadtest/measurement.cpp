@@ -1,6 +1,7 @@
 #include "cli/loadtest/measurement.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 namespace flux::loadtest {
@@ -38,13 +39,14 @@ void NameTotals::merge(const NameTotals& other) {
 }
 
 Measurement::Measurement(const std::vector<RequestName>& names, std::uint32_t threads)
-    : names_(names.size()), users_(threads) {
+    : names_(names.size()), users_(threads), last_slot_(threads, -1) {
   for (std::size_t i = 0; i < names.size(); ++i) names_[i].name = names[i];
 }
 
 void Measurement::add(const IntervalReport& report) {
   SecondTotals& second = open_[report.slot / kSlotsPerSecond];
   users_[report.thread] = report.users;
+  last_slot_[report.thread] = report.last ? std::numeric_limits<std::int64_t>::max() : report.slot;
   second.users = std::max(second.users, users());
   for (std::size_t i = 0; i < report.names.size(); ++i) {
     const NameReport& from = report.names[i];
@@ -83,13 +85,15 @@ void Measurement::close(std::int64_t number, double length_s) {
   open_.erase(number);
 }
 
-void Measurement::close_seconds_before(double elapsed_s) {
-  while (!open_.empty() && static_cast<double>(open_.begin()->first + 1) <= elapsed_s)
+void Measurement::close_finished_seconds() {
+  const std::int64_t reported = *std::min_element(last_slot_.begin(), last_slot_.end());
+  // With every thread ended, the last second may not be a whole one: that is for close_all().
+  if (reported == std::numeric_limits<std::int64_t>::max()) return;
+  while (!open_.empty() && (open_.begin()->first + 1) * kSlotsPerSecond - 1 <= reported)
     close(open_.begin()->first, 1);
 }
 
 void Measurement::close_all(double length_s) {
-  close_seconds_before(length_s);
   while (!open_.empty()) {
     const std::int64_t number = open_.begin()->first;
     const double rest = std::clamp(length_s - static_cast<double>(number), 0.0, 1.0);

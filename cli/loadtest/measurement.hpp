@@ -48,8 +48,8 @@ class Measurement {
   Measurement(const std::vector<RequestName>& names, std::uint32_t threads);
 
   void add(const IntervalReport& report);
-  // Seconds that ended before `elapsed_s` become points of the timeline.
-  void close_seconds_before(double elapsed_s);
+  // Seconds that every thread has reported on to their end become points of the timeline.
+  void close_finished_seconds();
   // The rest, when the run lasted `length_s`.
   void close_all(double length_s);
 
@@ -69,7 +69,8 @@ class Measurement {
   std::vector<NameTotals> names_;
   std::map<std::int64_t, SecondTotals> open_;  // by second
   std::vector<TimelinePoint> timeline_;
-  std::vector<std::uint32_t> users_;  // by thread
+  std::vector<std::uint32_t> users_;     // by thread
+  std::vector<std::int64_t> last_slot_;  // by thread
   std::map<unsigned, std::uint64_t> statuses_;
   std::uint64_t bytes_in_ = 0;
   std::uint64_t bytes_out_ = 0;

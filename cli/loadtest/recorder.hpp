@@ -46,6 +46,7 @@ struct IntervalReport {
   std::int64_t slot = 0;  // quarter seconds since the start of the run
   std::uint32_t thread = 0;
   std::uint32_t users = 0;  // active in this thread
+  bool last = false;        // the thread has ended
   std::uint64_t bytes_in = 0;
   std::uint64_t bytes_out = 0;
   std::vector<NameReport> names{};

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "cli/loadtest/comparison.hpp"
 #include "cli/loadtest/measurement.hpp"
 #include "cli/loadtest/threshold.hpp"
 #include "common/core/result.hpp"
@@ -117,6 +118,7 @@ struct RunResult {
   GeneratorReport generator{};
   std::optional<RateReport> rate{};
   WatchReport watch{};
+  std::optional<Comparison> baseline{};  // against --baseline
   Machine machine{};
   // Percent and milliseconds, denser towards 100 %: for plots of the distribution.
   std::vector<std::pair<double, double>> service_distribution{};

@@ -291,6 +291,7 @@ std::string to_json(const RunResult& r) {
                      {"cores", r.machine.cores},
                      {"memory_bytes", r.machine.memory_bytes},
                      {"kernel", r.machine.kernel}}}};
+  if (r.baseline) out["baseline"] = json::parse(comparison_json(*r.baseline));
   if (r.aborted_by) out["aborted_by"] = *r.aborted_by;
   if (r.rate)
     out["rate"] = {{"asked", rounded(r.rate->asked)},

@@ -9,6 +9,7 @@
 #include <memory>
 #include <thread>
 
+#include "cli/loadtest/calibration.hpp"
 #include "cli/loadtest/generator_health.hpp"
 
 namespace flux::loadtest {
@@ -17,6 +18,8 @@ namespace {
 constexpr std::uint32_t kOtherDescriptors = 64;  // files, epolls and what libraries keep open
 constexpr Duration kTick = std::chrono::milliseconds{250};
 constexpr Duration kLongestGrace = std::chrono::seconds{30};
+constexpr Duration kSetUpTimeout = std::chrono::seconds{5};  // for one request
+constexpr Duration kLongestSetUp = std::chrono::minutes{5};
 constexpr double kAbortAfterS = 2;  // thresholds that abort are not asked earlier
 
 std::string utc_now() {
@@ -26,6 +29,16 @@ std::string utc_now() {
   char text[32];
   std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
   return text;
+}
+
+// Until the time, or until the last thread has ended.
+void wait_until(std::int64_t time_ns, const std::atomic<std::uint32_t>& running) {
+  constexpr std::int64_t kStep = 20'000'000;
+  while (running.load() != 0) {
+    const std::int64_t left = time_ns - monotonic_ns();
+    if (left <= 0) return;
+    std::this_thread::sleep_for(Duration{std::min(left, kStep)});
+  }
 }
 
 // The threads of one run and what they report.
@@ -52,9 +65,8 @@ class Run {
       next += kTick.count();
       wait_until(next, running);
       collect();
+      measured_.close_finished_seconds();
       const double elapsed = elapsed_s(monotonic_ns());
-      // A thread reports a slot just after its end, so the last one may still be missing.
-      measured_.close_seconds_before(elapsed - 0.1);
       if (observe) observe(view(elapsed));
       ask_thresholds(thresholds, elapsed);
     }
@@ -67,16 +79,6 @@ class Run {
 
  private:
   double elapsed_s(std::int64_t now) const { return static_cast<double>(now - plan_.start_ns) / 1e9; }
-
-  // Until the time, or until the last thread has ended.
-  static void wait_until(std::int64_t time_ns, const std::atomic<std::uint32_t>& running) {
-    constexpr std::int64_t kStep = 20'000'000;
-    while (running.load() != 0) {
-      const std::int64_t left = time_ns - monotonic_ns();
-      if (left <= 0) return;
-      std::this_thread::sleep_for(Duration{std::min(left, kStep)});
-    }
-  }
 
   void collect() {
     std::vector<IntervalReport> reports;
@@ -248,8 +250,9 @@ Result<> check_descriptors(const RunPlan& plan, std::uint32_t allowed) {
       "raise the hard limit (ulimit -Hn, LimitNOFILE= or /etc/security/limits.conf), or run several flux"};
 }
 
-// Sends the scenario's set-up requests one after the other.
-Result<> set_up(const RunPlan& plan, const EnginePlan& base, RunControl& control) {
+// Sends the scenario's set-up requests one after the other, until one fails.
+Result<> set_up(const RunPlan& plan, const EnginePlan& base, RunControl& control,
+                const std::function<void(const LiveView&)>& observe) {
   if (plan.scenario.setup.empty()) return {};
   Scenario scenario;
   scenario.names = {{"set-up", {}}};
@@ -265,21 +268,35 @@ Result<> set_up(const RunPlan& plan, const EnginePlan& base, RunControl& control
   once.requests_per_user = plan.scenario.setup.size();
   once.threads = 1;
   once.warmup = {};
+  once.run_time = kLongestSetUp;
+  once.timeout = std::min(plan.timeout, kSetUpTimeout);
   once.keep_alive = true;
+  once.stop_on_error = true;
   once.start_ns = monotonic_ns();
   RunControl own;
   Engine engine(once, own, 0);
-  engine.run();
-  std::uint64_t failed = 0;
-  for (const IntervalReport& report : own.reports)
-    for (std::size_t kind = 1; kind < kErrorKinds; ++kind) failed += report.names[0].outcomes[kind];
+  {
+    std::atomic<std::uint32_t> running{1};
+    const std::jthread worker([&] {
+      engine.run();
+      running = 0;
+    });
+    while (running.load() != 0) {
+      wait_until(monotonic_ns() + kTick.count(), running);
+      if (observe) observe({});
+      if (control.stop) own.stop = true;
+    }
+  }
   if (control.stop) return Error{Errc::interrupted, "interrupted during the scenario's set-up"};
-  if (failed == 0) return {};
-  const std::string& what = engine.summary().first_unexpected;
+  std::uint64_t succeeded = 0;
+  for (const IntervalReport& report : own.reports) succeeded += report.names[0].outcomes[0];
+  if (succeeded == plan.scenario.setup.size()) return {};
+  const std::string& unexpected = engine.summary().first_unexpected;
   return Error{Errc::unavailable,
-               "the set-up of scenario '" + plan.scenario.name + "' failed at " + plan.target.url + " (" +
-                   (what.empty() ? "no answer" : what) + ", " + std::to_string(failed) + " of " +
-                   std::to_string(plan.scenario.setup.size()) + " requests)",
+               "the set-up of scenario '" + plan.scenario.name + "' failed at " + plan.target.url +
+                   " (request " + std::to_string(succeeded + 1) + " of " +
+                   std::to_string(plan.scenario.setup.size()) + ": " +
+                   (unexpected.empty() ? "no answer" : unexpected) + ")",
                "is this the right service? --url PATH loads any other one"};
 }
 
@@ -325,8 +342,9 @@ Result<RunOutput> run_loadtest(const RunPlan& plan, RunControl& control,
   engine.seed = plan.seed;
   engine.threads = plan.threads != 0 ? plan.threads : std::max(1U, std::thread::hardware_concurrency() / 2);
   if (plan.rate == 0) engine.threads = std::min(engine.threads, std::max(1U, plan.users.most_users()));
-  if (auto ready = set_up(plan, engine, control); !ready) return ready.error();
+  if (auto ready = set_up(plan, engine, control, observe); !ready) return ready.error();
 
+  const Calibration calibration = plan.calibrate ? calibrate() : Calibration{};
   const std::string started_at = utc_now();
   engine.start_ns = monotonic_ns();
   Run run(engine, control);
@@ -341,6 +359,7 @@ Result<RunOutput> run_loadtest(const RunPlan& plan, RunControl& control,
       plan.scenario.think.value_or(ThinkTime{std::chrono::seconds{1}, std::chrono::seconds{3}}));
   result.think_min_ms = static_cast<double>(think.least.count()) / 1e6;
   result.think_max_ms = static_cast<double>(think.most.count()) / 1e6;
+  result.generator.calibrated_rps = calibration.rps_per_core;
   result.machine = this_machine();
   return output;
 }

@@ -151,6 +151,7 @@ std::string summary_text(const RunResult& r, bool color) {
             "\n";
   text += latency_table(r, paint);
   text += names_table(r, paint);
+  if (r.baseline) text += "\nAgainst the baseline\n" + comparison_text(*r.baseline, color);
   text += generator_text(r, paint);
   return text;
 }

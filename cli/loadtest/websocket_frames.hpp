@@ -14,7 +14,7 @@ enum class Opcode : std::uint8_t { continuation = 0, text = 1, binary = 2, close
 // The nonce proves only that no cache answered, so one for all connections will
 // do; it and its answer are the example of RFC 6455, section 1.3.
 constexpr std::string_view kHandshakeKey = "dGhlIHNhbXBsZSBub25jZQ==";
-constexpr std::string_view kHandshakeAccept = "s3pPLBMiTxaQ9kYGzzhZRbK+xOo=";
+constexpr std::string_view kHandshakeAccept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 // One final frame, masked as clients must.
 void append_frame(std::string& out, Opcode opcode, std::string_view payload, std::uint32_t mask);
