@@ -15,6 +15,7 @@ void add_down_command(CommandLine& line);
 void add_loadtest_command(CommandLine& line);
 void add_logs_command(CommandLine& line);
 void add_pool_command(CommandLine& line);
+void add_scale_command(CommandLine& line);
 void add_serve_command(CommandLine& line);
 void add_status_command(CommandLine& line);
 void add_up_command(CommandLine& line);
@@ -31,6 +32,7 @@ inline void add_all_commands(CommandLine& line) {
   add_loadtest_command(line);
   add_logs_command(line);
   add_pool_command(line);
+  add_scale_command(line);
   add_serve_command(line);
   add_status_command(line);
   add_up_command(line);

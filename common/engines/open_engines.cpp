@@ -29,7 +29,8 @@ Result<std::unique_ptr<EventLog>> open_event_log(const Config& config) {
   return kafka::open_event_log(options);
 }
 
-Result<std::unique_ptr<StateStore>> open_state_store(const Config& config, boost::asio::any_io_executor loop) {
+Result<std::unique_ptr<StateStore>> open_state_store(const Config& config,
+                                                     boost::asio::any_io_executor loop) {
   switch (config.engines.state_store) {
     case StateStoreEngine::embedded: return embedded::open_state_store(embedded_options(config), loop);
     case StateStoreEngine::redis: break;
