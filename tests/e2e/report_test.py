@@ -82,13 +82,14 @@ class ReportTest(unittest.TestCase):
         self.assertIn(done.returncode, (0, 3, 6), done.stderr)
         return page, json.loads(result.read_text())
 
-    def check_page(self, page, result, **how):
+    def check_page(self, page, result, charts=6, **how):
         dom, console = open_page(page, self.directory, **how)
         self.assertEqual(console, [])
         self.assertIsNone(attribute(dom, "error"))
         self.assertIsNone(attribute(dom, "pwned"))
         # response, service, throughput, users, errors, distribution
-        self.assertEqual((attribute(dom, "charts"), dom.count("<canvas"), attribute(dom, "painted")), ("6", 6, "6"))
+        self.assertEqual((attribute(dom, "charts"), dom.count("<canvas"), attribute(dom, "painted")),
+                         (str(charts), charts, str(charts)))
         shown = dom[dom.index('<main id="page">'):dom.index("</main>")]
         verdict = re.search(r'<section class="verdict[^>]*>.*?</section>', shown)[0]
         if result["generator"]["verdict"] != "valid":
@@ -113,6 +114,21 @@ class ReportTest(unittest.TestCase):
         brightness = [sum(map(int, re.findall(r"\d+", page_color))) for page_color in (light, dark)]
         self.assertGreater(brightness[0], 600)
         self.assertLess(brightness[1], 150)
+
+    def test_watched_series_stand_under_the_same_clock(self):
+        with Server(("127.0.0.1", 0), Answers) as target:
+            page, result = self.loadtest(target, "--url", "/fine", "-u", "2", "-r", "100", "-t", "2s",
+                                         "--threshold", "p95<10s")
+        series = [{"name": name, "resource": resource, "unit": unit, "points": [[t, t * t] for t in range(8)]}
+                  for name, resource, unit in (("orders", "Kafka lag", "messages"), ("runs", "Kafka lag", "messages"),
+                                               ("waiting", "PgBouncer", "clients"))]
+        watch = json.dumps({"first_saturated": "PgBouncer", "drain_s": 6, "series": series})
+        text, replaced = re.subn(r'"watch":\{.*?"series":\[.*?\]\}', lambda _: '"watch":' + watch, page.read_text(), count=1)
+        self.assertEqual(replaced, 1)
+        page.write_text(text)
+        _, shown = self.check_page(page, result, charts=8)
+        for words in ("<h3>Kafka lag</h3>", "<h3>PgBouncer</h3>", "First saturated: PgBouncer.", "Drained 6 s"):
+            self.assertIn(words, shown)
 
     def test_a_hostile_name_and_errors_are_shown_as_text(self):
         scenario = self.directory / "hostile.yaml"

@@ -109,7 +109,7 @@
 
   const response = r.latency_ms.response, service = r.latency_ms.service;
   page.append(node("div", "tiles", ...[
-    [count(r.requests), "requests"], [`${count(r.rps)}/s`, "throughput"],
+    [r.requests < 1e7 ? count(r.requests) : short(r.requests), "requests"], [`${count(r.rps)}/s`, "throughput"],
     [ms(response.p50), "response p50"], [ms(response.p95), "response p95"], [ms(response.p99), "response p99"],
     [ms(response.max), "response max"],
     [node("span", r.errors.total ? "bad" : "good", count(r.errors.total)), `errors (${percent(r.errors.rate)})`],
@@ -125,6 +125,8 @@
   const loadEnds = timeline.length ? timeline[timeline.length - 1].t_s : 0;
   const watched = r.watch.series.filter((one) => one.points.length);
   const timeEnds = Math.max(loadEnds, ...watched.map((one) => one.points[one.points.length - 1][0]));
+
+  const seconds = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400];
 
   const powers = (from, to, steps) => {
     const out = [];
@@ -189,11 +191,11 @@
       scales: { x: timed ? { time: false, range: (u, low, high) => low === first && high === last ? [0, timeEnds] : [low, high] } : x.scale, y: y.scale },
       series: [timed ? { label: "at", value: (u, v) => v == null ? "" : clock(v) } : { label: "at", value: x.value },
         ...series.map((one, i) => ({
-          label: one.label, stroke: color(one.color || palette[i % palette.length]), width: one.bars ? 0 : 1.75, dash: one.dash, spanGaps: true,
+          label: one.label, stroke: color(one.color || palette[i % palette.length]), width: one.bars ? 0 : data[0].length > 600 ? 1 : 1.75, dash: one.dash, spanGaps: true,
           fill: one.fill ? color(one.color) + (one.bars ? "b0" : "2e") : undefined,
           paths: one.bars ? uPlot.paths.bars({ size: [0.7, 24], align: -1 }) : undefined,
           points: { show: !one.bars && timed && data[0].length < 2, size: 6 }, value: (u, v) => v == null ? "–" : value(v) }))],
-      axes: [timed ? axis({ values: (u, splits) => splits.map(clock), size: 34 }) : axis({ size: 34, ...x.axis }),
+      axes: [timed ? axis({ values: (u, splits) => splits.map(clock), incrs: seconds, size: 34 }) : axis({ size: 34, ...x.axis }),
         axis({ size: 64, values: (u, splits) => splits.map((v) => v == null ? "" : tick(v)), ...(y.splits ? { splits: y.splits, filter: (u, splits) => splits } : {}) })],
       cursor: { y: false, sync: timed ? { key: "time" } : undefined, drag: { x: timed, y: false }, points: { size: 7 } },
       hooks: {
@@ -285,8 +287,10 @@
   const rows = [["min", "min"], ["mean", "mean"], ["p50", "p50"], ["p75", "p75"], ["p90", "p90"], ["p95", "p95"], ["p99", "p99"], ["p99.9", "p99_9"], ["max", "max"]];
   const kinds = Object.entries(r.errors.by_kind).filter(([, n]) => n).sort((a, b) => b[1] - a[1]);
   const share = (n) => r.requests ? percent(n / r.requests) : "–";
-  const errorCard = tableCard("Errors by kind", ["", "number", "number"], ["Kind", "Count", "Of all requests"],
-    kinds.length ? kinds.map(([kind, n]) => [kind, count(n), share(n)]) : [["none", "0", "0 %"]]);
+  const where = (kind) => r.by_name.map((one) => [one.name, (one.errors_by_kind || {})[kind] || 0]).filter(([, n]) => n)
+    .sort((a, b) => b[1] - a[1]).map(([name, n]) => `${name} ${count(n)}`).join(", ");
+  const errorCard = tableCard("Errors by kind", ["short", "number", "number", ""], ["Kind", "Count", "Of all requests", "In"],
+    kinds.length ? kinds.map(([kind, n]) => [kind, count(n), share(n), where(kind)]) : [["none", "0", "0 %", ""]]);
   if (r.errors.example) errorCard.append(node("p", "note", `For example: ${r.errors.example}`));
   const statuses = Object.entries(r.status);
   const side = node("div", "", errorCard);
