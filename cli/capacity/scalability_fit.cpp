@@ -221,20 +221,20 @@ void add_intervals(ScalabilityFit& fit, std::span<const LoadPoint> points, const
     return;
   }
   const auto covariance = [&](std::size_t i, std::size_t j) { return variance * (*unscaled)[i][j]; };
-  const auto around = [&](double value, double error, double most) {
+  const auto around = [&](double value, double square_error, double most) {
+    const double error = std::sqrt(std::max(0.0, square_error));
     return Interval{std::max(0.0, value - t * error), std::min(most, value + t * error)};
   };
-  const double se_beta = std::sqrt(covariance(1, 1));
-  fit.ci.alpha = around(fit.alpha, std::sqrt(covariance(0, 0)), 1);
-  fit.ci.beta = around(fit.beta, se_beta, 1);
-  fit.ci.gamma = around(fit.gamma, std::sqrt(covariance(2, 2)), HUGE_VAL);
+  fit.ci.alpha = around(fit.alpha, covariance(0, 0), 1);
+  fit.ci.beta = around(fit.beta, covariance(1, 1), 1);
+  fit.ci.gamma = around(fit.gamma, covariance(2, 2), HUGE_VAL);
   if (!fit.peak_n && fit.roof) {  // the roof is where throughput tends to
     const double by_alpha = -*fit.roof / fit.alpha;
     const double by_gamma = 1 / fit.alpha;
     const double roof_variance = by_alpha * by_alpha * covariance(0, 0) +
                                  2 * by_alpha * by_gamma * covariance(0, 2) +
                                  by_gamma * by_gamma * covariance(2, 2);
-    fit.ci.peak_throughput = around(*fit.roof, std::sqrt(std::max(0.0, roof_variance)), HUGE_VAL);
+    fit.ci.peak_throughput = around(*fit.roof, roof_variance, HUGE_VAL);
     if (fit.ci.alpha.low <= 0) fit.ci.peak_throughput.high.reset();
   }
   if (!fit.peak_n || fit.alpha >= 1) return;
@@ -256,7 +256,7 @@ void add_intervals(ScalabilityFit& fit, std::span<const LoadPoint> points, const
   for (std::size_t i = 0; i < kParameters; ++i)
     for (std::size_t j = 0; j < kParameters; ++j)
       peak_variance += gradient[i] * gradient[j] * covariance(i, j);
-  fit.ci.peak_throughput = around(*fit.peak_throughput, std::sqrt(std::max(0.0, peak_variance)), HUGE_VAL);
+  fit.ci.peak_throughput = around(*fit.peak_throughput, peak_variance, HUGE_VAL);
 }
 
 void add_notes(ScalabilityFit& fit) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <boost/json.hpp>
+#include <random>
 
 namespace flux::autoscale {
 namespace {
@@ -109,6 +110,38 @@ TEST(DecisionDocument, NamesTheFieldThatIsWrong) {
     EXPECT_EQ(input.error().code, Errc::invalid_argument);
     EXPECT_EQ(input.error().message.substr(0, std::string_view(expected).size()), expected);
   }
+}
+
+// Whatever the bytes: an error that names something, or a decision within int32.
+TEST(DecisionDocument, SurvivesDamagedDocuments) {
+  std::mt19937 random(5);
+  const auto below = [&](std::size_t n) {
+    return std::uniform_int_distribution<std::size_t>(0, n - 1)(random);
+  };
+  const std::string_view pieces[]{"-1",   "1e308", "1e-308", "0",    "999999999999", "\"Pending\"",
+                                  "null", "[]",    "{}",     "true", "\x80",         "\""};
+  int accepted = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    std::string text = kWhole;
+    for (std::size_t n = 1 + below(3); n > 0; --n) {
+      const std::size_t at = below(text.size());
+      if (below(2) == 0)
+        text.replace(at, 1 + below(4), pieces[below(std::size(pieces))]);
+      else if (const auto digit = text.find_first_of("0123456789", at); digit != std::string::npos)
+        text.replace(digit, 1, pieces[below(5)]);
+    }
+    const auto input = parse_decision_input(text);
+    if (!input) {
+      ASSERT_FALSE(input.error().message.empty());
+      continue;
+    }
+    ++accepted;
+    const Decision d = decide(*input);
+    ASSERT_GE(d.desired, 0) << text;
+    ASSERT_LE(d.desired, std::numeric_limits<std::int32_t>::max()) << text;
+    ASSERT_FALSE(to_json(d).empty());
+  }
+  EXPECT_GT(accepted, 100);
 }
 
 TEST(DecisionDocument, WritesTheShapeOfTheContract) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <boost/json.hpp>
+#include <cmath>
 #include <random>
 
 namespace flux::capacity {
@@ -149,6 +150,31 @@ TEST(LoadPoints, ReadsCsvAsPeopleWriteIt) {
     std::vector<double> numbers;
     for (const auto& p : *points) numbers.insert(numbers.end(), {p.n, p.throughput});
     EXPECT_EQ(numbers, expected) << csv;
+  }
+}
+
+// Any positive points: bounds hold and every figure is a number.
+TEST(ScalabilityFit, StaysInBoundsForAnyPoints) {
+  std::mt19937 random(9);
+  std::uniform_real_distribution<double> exponent(-3, 6);
+  for (int i = 0; i < 300; ++i) {
+    std::vector<LoadPoint> points;
+    for (int k = 0; k < 6 + i % 5; ++k)
+      points.push_back({1 + std::pow(10, exponent(random)), std::pow(10, exponent(random))});
+    const auto fit = fit_scalability(points);
+    ASSERT_TRUE(fit);
+    for (const double share : {fit->alpha, fit->beta}) {
+      ASSERT_GE(share, 0);
+      ASSERT_LE(share, 1);
+    }
+    ASSERT_TRUE(std::isfinite(fit->gamma) && fit->gamma > 0);
+    ASSERT_LE(fit->r2, 1);
+    for (const auto& interval :
+         {fit->ci.alpha, fit->ci.beta, fit->ci.gamma, fit->ci.peak_n, fit->ci.peak_throughput})
+      ASSERT_TRUE(std::isfinite(interval.low) && std::isfinite(interval.high.value_or(0)));
+    if (fit->peak_n) {
+      ASSERT_GE(*fit->peak_n, 1);
+    }
   }
 }
 
