@@ -54,7 +54,7 @@
   const verdict = () => {
     const failed = r.thresholds.filter((t) => !t.ok).length;
     const notes = [];
-    let kind = "good", title = `Passed: ${r.thresholds.length === 1 ? "the threshold is" : `all ${r.thresholds.length} thresholds are`} met`;
+    let kind = "good", title = `Passed: ${r.thresholds.length === 1 ? "the threshold is" : r.thresholds.length === 2 ? "both thresholds are" : `all ${r.thresholds.length} thresholds are`} met`;
     if (r.generator.verdict !== "valid") {
       kind = "bad";
       title = `Not valid: the measurement is ${boundBy[r.generator.verdict] || r.generator.verdict}`;
