@@ -13,17 +13,14 @@ import os
 import random
 import signal
 import sqlite3
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
 
-from stack import Stack, eventually
+from stack import DISTRIBUTED, Servers, Stack, eventually
 
 PRODUCTS = {"plenty": (1_000_000, 8), "scarce": (700, 1), "split": (500, 4)}
-SERVERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../scripts/servers")
 
 
 class Client:
@@ -84,13 +81,12 @@ class Client:
         self.close()
 
 
-def kill_one(stack, engines, rng):
+def kill_one(stack, servers, rng):
     targets = [r["id"] for r in stack.replicas() if r["pid"] and not r["id"].startswith("balancer")]
-    servers = ["redis", "postgres", "kafka"] if engines == "distributed" else []
-    victim = rng.choice(targets + servers)
-    if victim in servers:
-        subprocess.run([SERVERS, "kill", victim], check=True, stdout=subprocess.DEVNULL)
-        subprocess.run([SERVERS, "start", victim], check=True, stdout=subprocess.DEVNULL, timeout=90)
+    victim = rng.choice(targets + (list(servers.names) if servers else []))
+    if servers and victim in servers.names:
+        servers.run("kill", victim)
+        servers.run("start", victim)
     else:
         pid = [r["pid"] for r in stack.replicas() if r["id"] == victim][0]
         if pid:
@@ -110,7 +106,7 @@ async def load_and_kill(stack, options, answers):
         for task in running:
             if task.done() and task.exception():
                 raise task.exception()
-        victim = await asyncio.to_thread(kill_one, stack, options.engines, rng)
+        victim = await asyncio.to_thread(kill_one, stack, options.servers, rng)
         name = victim.rsplit("-", 1)[0] if victim[-1].isdigit() else victim
         killed[name] = killed.get(name, 0) + 1
     await asyncio.sleep(2)
@@ -131,33 +127,12 @@ def ledger_rows(stack, engines, query):
     return [tuple(line.split("\t")) for line in text.splitlines()]
 
 
-def start_servers():
-    """Servers of this test's own, since it kills them. Their directory, their settings in the environment."""
-    directory = tempfile.mkdtemp(prefix="flux-chaos-servers-")
-    os.environ["FLUX_SERVERS_DIR"] = directory
-    started = subprocess.run([SERVERS, "start", "redis", "postgres", "kafka"], capture_output=True, text=True, timeout=300)
-    if started.returncode != 0:
-        stop_servers(directory)
-        print(f"SKIPPED: no servers for the distributed engines: {started.stderr}")
-        raise SystemExit(1 if os.environ.get("FLUX_REQUIRE_LIVE") == "1" else 77)
-    os.environ.update(line.split("=", 1) for line in started.stdout.splitlines() if "=" in line)
-    return directory
-
-
-def stop_servers(directory):
-    subprocess.run([SERVERS, "clean"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120)
-    shutil.rmtree(directory, ignore_errors=True)
-
-
 def run(options):
     if options.engines == "embedded":
         return storm(options, "worker: {reap_after: 15s}\n")
-    directory = start_servers()
-    try:
-        storm(options, "worker: {reap_after: 15s}\nkafka: {brokers: '${FLUX_KAFKA_BROKERS}'}\n"
-                       "redis: {url: '${FLUX_REDIS_URL}'}\npostgres: {url: '${FLUX_POSTGRES_URL}'}\n")
-    finally:
-        stop_servers(directory)
+    with Servers("redis", "postgres", "kafka") as servers:
+        options.servers = servers
+        storm(options, "worker: {reap_after: 15s}\n" + DISTRIBUTED)
 
 
 def storm(options, config):
@@ -209,6 +184,7 @@ if __name__ == "__main__":
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     chosen = parser.parse_args()
+    chosen.servers = None
     print(f"seed {chosen.seed}", flush=True)
     run(chosen)
     sys.exit(0)

@@ -103,6 +103,44 @@ class Stack:
             return status, fields, text.decode(errors="replace")
 
 
+# What flux.yaml says to use the servers below.
+DISTRIBUTED = ("kafka: {brokers: '${FLUX_KAFKA_BROKERS}'}\nredis: {url: '${FLUX_REDIS_URL}'}\n"
+               "postgres: {url: '${FLUX_POSTGRES_URL}'}\n")
+
+
+class Servers:
+    """Real servers of this test's own, so that it may kill them; their settings are in the environment.
+    Where they cannot be had the test is skipped (77), or fails when live tests are required."""
+
+    SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../scripts/servers")
+
+    def __init__(self, *names):
+        self.names = names
+        self.directory = tempfile.mkdtemp(prefix="flux-servers-")
+
+    def run(self, *arguments, timeout=300):
+        done = subprocess.run([self.SCRIPT, *arguments], capture_output=True, text=True, timeout=timeout,
+                              env=os.environ | {"FLUX_SERVERS_DIR": self.directory})
+        if done.returncode != 0:
+            raise AssertionError(f"scripts/servers {' '.join(arguments)}: {done.stderr}")
+        return done.stdout
+
+    def __enter__(self):
+        try:
+            settings = self.run("start", *self.names)
+        except AssertionError as error:
+            self.__exit__(None, None, None)
+            print(f"SKIPPED: {error}")
+            raise SystemExit(1 if os.environ.get("FLUX_REQUIRE_LIVE") == "1" else 77) from None
+        os.environ.update(line.split("=", 1) for line in settings.splitlines() if "=" in line)
+        return self
+
+    def __exit__(self, *_):
+        subprocess.run([self.SCRIPT, "clean"], capture_output=True, timeout=120,
+                       env=os.environ | {"FLUX_SERVERS_DIR": self.directory})
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
 def main(tests):
     """Runs functions in order; prints one line each; the exit code says whether all passed."""
     failed = 0
