@@ -24,10 +24,15 @@ using runtime::HttpAnswer;
 using runtime::HttpRequest;
 using runtime::HttpResponse;
 
-// Asks the breaker before, and tells it after.
+enum class Probing { may_probe, never };
+
+// Asks the breaker before, and tells it after. A call that may take long never is
+// the probe of an open breaker: the watch's ping finds out when the engine is back.
 template <class T>
-Async<Result<T>> guarded(CircuitBreaker& breaker, Async<Result<T>> call) {
-  auto permit = breaker.ask();
+Async<Result<T>> guarded(CircuitBreaker& breaker, Async<Result<T>> call,
+                         Probing probing = Probing::may_probe) {
+  const bool may_ask = probing == Probing::may_probe || breaker.state() == CircuitBreaker::State::closed;
+  auto permit = may_ask ? breaker.ask() : CircuitBreaker::Permit{};
   if (!permit) co_return Error{Errc::unavailable, "the circuit breaker is open", "", true};
   auto result = co_await std::move(call);
   if (!result && runtime::counts_against_server(result.error().code))

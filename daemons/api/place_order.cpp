@@ -59,18 +59,21 @@ Async<HttpResponse> answer_accepted(ApiLoop& loop, IdempotencyKey key, Order ord
   co_return accepted(std::move(body), false);
 }
 
+// A repeated attempt may have its event in the log already, from the first one.
+enum class Attempt { first, repeated };
+
 Async<HttpResponse> append_reserved(ApiLoop& loop, HttpRequest& request, IdempotencyKey key, Order order,
-                                    Reservation reservation) {
+                                    Reservation reservation, Attempt attempt) {
   Record record{kOrdersTopic, order_event_key(order.product_id, reservation.bucket, reservation.buckets),
                 encode_order_event(order)};
   record.headers.emplace_back("traceparent", request.trace.traceparent());
   record.headers.emplace_back("x-request-id", request.request_id);
-  const auto appended =
-      co_await guarded(loop.shared.breakers.event_log, loop.producer->append(std::move(record)));
+  const auto appended = co_await guarded(loop.shared.breakers.event_log,
+                                         loop.producer->append(std::move(record)), Probing::never);
   if (appended) co_return co_await answer_accepted(loop, std::move(key), std::move(order));
 
   const auto& error = appended.error();
-  if (error.code == Errc::maybe_persisted || error.code == Errc::timed_out) {
+  if (error.code == Errc::maybe_persisted || error.code == Errc::timed_out || attempt == Attempt::repeated) {
     // The order may be in the log. Its reservation waits for the reaper, and a
     // retry with the key goes on with the same order.
     log::warning("an order may or may not be in the log",
@@ -82,12 +85,14 @@ Async<HttpResponse> append_reserved(ApiLoop& loop, HttpRequest& request, Idempot
                     error.code == Errc::not_found ? Error{Errc::unavailable, error.message} : error);
 }
 
-Async<HttpResponse> reserve_and_append(ApiLoop& loop, HttpRequest& request, IdempotencyKey key, Order order) {
+Async<HttpResponse> reserve_and_append(ApiLoop& loop, HttpRequest& request, IdempotencyKey key, Order order,
+                                       Attempt attempt) {
   ReserveRequest wanted{order.id, order.product_id, order.quantity, order.accepted_at};
   const auto reservation = co_await loop.on_store(loop.store->reserve(std::move(wanted)));
   if (reservation) {
     order.bucket = reservation->bucket;
-    co_return co_await append_reserved(loop, request, std::move(key), std::move(order), *reservation);
+    co_return co_await append_reserved(loop, request, std::move(key), std::move(order), *reservation,
+                                       attempt);
   }
   const auto error = reservation.error();
   // What timed out may have reserved; the same key goes on with the same order.
@@ -113,7 +118,7 @@ Async<HttpResponse> go_on(ApiLoop& loop, HttpRequest& request, IdempotencyKey ke
   const auto settled = co_await find_settled(loop, order.id);
   if (!settled) co_return failure(loop.shared, request, settled.error());
   if (settled->empty())
-    co_return co_await reserve_and_append(loop, request, std::move(key), std::move(order));
+    co_return co_await reserve_and_append(loop, request, std::move(key), std::move(order), Attempt::repeated);
   auto body = accepted_document(order.id);
   (void)co_await loop.on_store(loop.store->answer_key(key.scope, key.key, body, kKeepAnswers));
   co_return accepted(std::move(body), false);
@@ -127,7 +132,7 @@ Async<HttpResponse> with_key(ApiLoop& loop, HttpRequest& request, IdempotencyKey
   if (!claimed) co_return failure(loop.shared, request, claimed.error());
   switch (claimed->state) {
     case KeyClaim::State::fresh:
-      co_return co_await reserve_and_append(loop, request, std::move(key), std::move(order));
+      co_return co_await reserve_and_append(loop, request, std::move(key), std::move(order), Attempt::first);
     case KeyClaim::State::taken_over:
       order.id = claimed->order_id;
       co_return co_await go_on(loop, request, std::move(key), std::move(order));
@@ -196,7 +201,8 @@ Async<HttpResponse> place_order(ApiLoop& loop, HttpRequest& request, std::string
     key = {client.starts_with("token:") ? plain(client) : "anyone", plain(given)};
   }
   if (!shared.restored) co_return engines_away(loop, request);
-  if (!shared.breakers.event_log.would_permit()) co_return engines_away(loop, request);
+  if (shared.breakers.event_log.state() != CircuitBreaker::State::closed)
+    co_return engines_away(loop, request);
 
   Order order;
   order.id = new_uuid(shared.clock);
@@ -205,7 +211,7 @@ Async<HttpResponse> place_order(ApiLoop& loop, HttpRequest& request, std::string
   order.quantity = body->quantity;
   order.accepted_at = from_unix_ms(unix_ms(shared.clock.wall()));
   if (key.given()) co_return co_await with_key(loop, request, std::move(key), std::move(order));
-  co_return co_await reserve_and_append(loop, request, std::move(key), std::move(order));
+  co_return co_await reserve_and_append(loop, request, std::move(key), std::move(order), Attempt::first);
 }
 
 }  // namespace flux::api

@@ -134,8 +134,8 @@ Async<HttpResponse> trigger_workflow(ApiLoop& loop, HttpRequest& request) {
   Record record{kTriggerTopic, run.workflow_id.to_string(), encode_trigger_event({run.id, run.workflow_id})};
   record.headers.emplace_back("traceparent", request.trace.traceparent());
   record.headers.emplace_back("x-request-id", request.request_id);
-  const auto appended =
-      co_await guarded(loop.shared.breakers.event_log, loop.producer->append(std::move(record)));
+  const auto appended = co_await guarded(loop.shared.breakers.event_log,
+                                         loop.producer->append(std::move(record)), Probing::never);
   co_await begin_run_generation(loop);
   if (appended) co_return HttpResponse{.status = 202, .body = queued_document(run.id)};
   const auto& error = appended.error();

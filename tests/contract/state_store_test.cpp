@@ -216,7 +216,11 @@ TEST(EmbeddedStateStore, AnswersInTimeWhileAnotherProcessHoldsTheLock) {
   auto store = open_in(directory.path(), runner, 300ms).value();
   bool was_late = false;
   // Stop it again and again until that happens while it holds the lock.
-  for (int i = 0; i < 200 && !was_late; ++i) {
+  for (int i = 0; i < 2000 && !was_late; ++i) {
+    // At another moment of its work each time.
+    const auto stop_at = std::chrono::steady_clock::now() + std::chrono::microseconds{i * 37 % 2000};
+    while (std::chrono::steady_clock::now() < stop_at) {
+    }
     ::kill(child, SIGSTOP);
     const auto before = std::chrono::steady_clock::now();
     const auto pinged = runner.run(store->ping());

@@ -62,6 +62,7 @@ Result<> DeliveryChannel::send(std::unique_ptr<Delivery>& delivery) {
   fields[4].u.headers = headers.get();
   const std::size_t count = headers ? 5 : 4;
 
+  delivery->sent_at = std::chrono::steady_clock::now();
   in_flight_.push_back(*delivery);
   const ErrorHandle refused{rd_kafka_produceva(client_->get(), fields.data(), count)};
   if (!refused) {
@@ -101,6 +102,7 @@ bool DeliveryChannel::collect(std::vector<Outcome>& into, std::size_t limit, Dur
     while (const rd_kafka_message_t* message = rd_kafka_event_message_next(event.get())) {
       std::unique_ptr<Delivery> delivery{static_cast<Delivery*>(message->_private)};
       in_flight_.erase(in_flight_.iterator_to(*delivery));
+      if (delivery->answered) continue;
       auto result = outcome_of(*message, delivery->record);
       into.push_back({std::move(delivery), std::move(result)});
     }
@@ -114,6 +116,16 @@ void DeliveryChannel::abandon() {
                  RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
 }
 
+std::vector<Delivery*> DeliveryChannel::take_overdue(std::chrono::steady_clock::time_point limit) {
+  std::vector<Delivery*> overdue;
+  for (Delivery& delivery : in_flight_) {  // in the order of sending
+    if (delivery.sent_at >= limit) break;
+    if (!delivery.answered) overdue.push_back(&delivery);
+    delivery.answered = true;
+  }
+  return overdue;
+}
+
 std::vector<Outcome> DeliveryChannel::close() {
   std::vector<Outcome> left;
   if (!client_) return left;
@@ -122,11 +134,13 @@ std::vector<Outcome> DeliveryChannel::close() {
   events_.reset();
   client_.reset();
   in_flight_.clear_and_dispose([&left](Delivery* delivery) {
-    left.push_back({std::unique_ptr<Delivery>{delivery},
-                    Error{.code = Errc::maybe_persisted,
-                          .message = "the append to topic " + delivery->record.topic +
-                                     " was not acknowledged before the producer closed",
-                          .hint = "it may be in the log; look for it before sending it again"}});
+    std::unique_ptr<Delivery> owned{delivery};
+    if (delivery->answered) return;
+    left.push_back(
+        {std::move(owned), Error{.code = Errc::maybe_persisted,
+                                 .message = "the append to topic " + delivery->record.topic +
+                                            " was not acknowledged before the producer closed",
+                                 .hint = "it may be in the log; look for it before sending it again"}});
   });
   return left;
 }

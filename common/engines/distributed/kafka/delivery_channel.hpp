@@ -3,6 +3,7 @@
 // Knows nothing of event loops: it takes records and hands back their outcomes.
 
 #include <boost/intrusive/list.hpp>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -15,7 +16,8 @@
 namespace flux::kafka {
 
 // A record on its way. Owns the bytes until librdkafka is done with them, which is
-// why nothing is copied. Answered exactly once, by complete().
+// why nothing is copied. Answered exactly once, by complete(); one that is overdue is
+// answered before librdkafka gives it back, and is then only waited for.
 class Delivery : public boost::intrusive::list_base_hook<> {
  public:
   explicit Delivery(Record r) : record{std::move(r)} {}
@@ -23,6 +25,8 @@ class Delivery : public boost::intrusive::list_base_hook<> {
   virtual void complete(Result<RecordPosition> outcome) = 0;
 
   Record record;
+  std::chrono::steady_clock::time_point sent_at{};
+  bool answered = false;
 };
 
 struct Outcome {
@@ -52,6 +56,9 @@ class DeliveryChannel {
   // Gives up what is queued, so that collect() has all outcomes soon.
   void abandon();
   std::size_t in_flight() const { return in_flight_.size(); }
+  // Those sent before `limit` and not answered yet, marked as answered: the caller
+  // completes them. They stay here until librdkafka gives their bytes back.
+  std::vector<Delivery*> take_overdue(std::chrono::steady_clock::time_point limit);
   // For what never got an answer. Stops the client first, so the bytes are free.
   std::vector<Outcome> close();
 

@@ -3,13 +3,16 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <chrono>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "common/core/log.hpp"
@@ -27,6 +30,8 @@ using std::chrono::steady_clock;
 constexpr std::size_t kOutcomesPerTurn = 1024;
 // A client that fails at once (no right to write, say) is not restarted in a circle.
 constexpr auto kBetweenRestarts = std::chrono::seconds{1};
+constexpr auto kLookForOverdue = std::chrono::milliseconds{500};
+constexpr auto kOverdueAfter = std::chrono::seconds{2};  // beyond the delivery timeout
 
 template <class Handler>
 class AwaitedDelivery final : public Delivery {
@@ -54,7 +59,7 @@ class AwaitedDelivery final : public Delivery {
 class Appends : public std::enable_shared_from_this<Appends> {
  public:
   Appends(const KafkaOptions& options, asio::any_io_executor loop, int wake_fd)
-      : options_{options}, loop_{std::move(loop)}, wakeups_{loop_, wake_fd} {}
+      : options_{options}, loop_{std::move(loop)}, wakeups_{loop_, wake_fd}, overdue_timer_{loop_} {}
 
   const asio::any_io_executor& loop() const { return loop_; }
 
@@ -64,6 +69,7 @@ class Appends : public std::enable_shared_from_this<Appends> {
     channel_ = std::move(*opened);
     started_at_ = steady_clock::now();
     wait_for_outcomes();
+    watch_overdue();
     return {};
   }
 
@@ -93,6 +99,7 @@ class Appends : public std::enable_shared_from_this<Appends> {
     stopped_ = true;
     boost::system::error_code ignored;
     wakeups_.cancel(ignored);
+    overdue_timer_.cancel();
     channel_->abandon();
     const auto deadline = steady_clock::now() + std::chrono::seconds{1};
     while (in_flight() > 0 && steady_clock::now() < deadline) collect(std::chrono::milliseconds{20});
@@ -175,6 +182,34 @@ class Appends : public std::enable_shared_from_this<Appends> {
                         });
   }
 
+  // librdkafka is trusted with the delivery timeout, but not alone: an append of ours
+  // has an end whatever happens inside.
+  void watch_overdue() {
+    overdue_timer_.expires_after(kLookForOverdue);
+    overdue_timer_.async_wait([self = weak_from_this()](boost::system::error_code failed) {
+      const auto appends = self.lock();
+      if (failed || !appends || appends->stopped_) return;
+      appends->collect(Duration::zero());
+      appends->answer_now();
+      if (!appends->stopped_) appends->answer_overdue();
+      if (!appends->stopped_) appends->watch_overdue();
+    });
+  }
+
+  void answer_overdue() {
+    const auto limit = steady_clock::now() - options_.delivery_timeout - kOverdueAfter;
+    std::vector<Delivery*> overdue = channel_->take_overdue(limit);
+    for (const auto& channel : retired_)
+      std::ranges::copy(channel->take_overdue(limit), std::back_inserter(overdue));
+    for (Delivery* delivery : overdue) {
+      if (stopped_) return;  // a coroutine that was answered closed the producer
+      delivery->complete(
+          Error{.code = Errc::maybe_persisted,
+                .message = "the append to topic " + delivery->record.topic + " got no answer in time",
+                .hint = "it may be in the log; look for it before sending it again"});
+    }
+  }
+
   void turn() {
     if (stopped_) return;
     // Read the wake-up before the queue: whatever comes after writes it again.
@@ -194,6 +229,7 @@ class Appends : public std::enable_shared_from_this<Appends> {
   const KafkaOptions options_;
   asio::any_io_executor loop_;
   asio::posix::stream_descriptor wakeups_;  // outlives the channels, which write to it
+  asio::steady_timer overdue_timer_;
   std::unique_ptr<DeliveryChannel> channel_;
   std::vector<std::unique_ptr<DeliveryChannel>> retired_;
   std::vector<Outcome> outcomes_;
