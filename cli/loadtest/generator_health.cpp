@@ -15,7 +15,7 @@ constexpr double kMaterialShare = 0.3;
 // Later than this at the median and the schedule is not being kept, however slow the target is.
 constexpr double kLostScheduleMs = 100;
 constexpr double kSaturated = 0.95;
-constexpr double kStarved = 0.30;
+constexpr double kStarved = 0.40;
 constexpr double kRetransmitted = 0.02;
 
 std::string percent(double share) {
@@ -57,6 +57,13 @@ void judge_generator(const GeneratorEvidence& e, GeneratorReport& report) {
   if (e.loop_lag_p50_ms > kHarmlessLagMs && material)
     bound(Verdict::generator_bound, "answers waited " + milliseconds(e.loop_lag_p50_ms) +
                                         " in the generator (median), against a service time of " +
+                                        milliseconds(e.service_p50_ms));
+  // Without a schedule there is no send lag to see starvation by, and a closed model slows down
+  // with its generator: then a tenth of the waits, with no processor to be had, is enough.
+  else if (!e.paced && e.run_queue_wait_share > kStarved && e.loop_lag_p90_ms > kHarmlessLagMs &&
+           e.loop_lag_p90_ms > kMaterialShare * e.service_p50_ms)
+    bound(Verdict::generator_bound, "a tenth of the answers waited " + milliseconds(e.loop_lag_p90_ms) +
+                                        " or more in the generator, against a service time of " +
                                         milliseconds(e.service_p50_ms));
   if (e.busiest_thread_share > kSaturated)
     bound(Verdict::generator_bound, "a generator thread used " + percent(e.busiest_thread_share) +

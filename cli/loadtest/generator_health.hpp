@@ -13,7 +13,7 @@ struct GeneratorEvidence {
   double run_queue_wait_share = 0;  // time that thread was ready but did not run
   double steal_share = 0;
   double send_lag_p50_ms = 0, send_lag_p99_ms = 0;
-  double loop_lag_p50_ms = 0, loop_lag_p99_ms = 0;
+  double loop_lag_p50_ms = 0, loop_lag_p90_ms = 0, loop_lag_p99_ms = 0;
   double service_p50_ms = 0, service_p99_ms = 0;
   bool paced = false;  // sends have a schedule (think time or a rate), so send lag means something
   std::uint64_t ports_exhausted = 0;

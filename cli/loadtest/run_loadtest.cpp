@@ -161,6 +161,7 @@ void Run::report_generator(RunResult& result) const {
   report.loop_lag_p50_ms = evidence.loop_lag_p50_ms = loop.p50;
   report.loop_lag_p99_ms = evidence.loop_lag_p99_ms = loop.p99;
   report.max_loop_lag_ms = loop.max;
+  evidence.loop_lag_p90_ms = loop.p90;
   evidence.service_p50_ms = result.latency.service.p50;
   evidence.service_p99_ms = result.latency.service.p99;
   evidence.paced = send_lag.count() > 0;

@@ -69,6 +69,24 @@ TEST(GeneratorHealth, JudgesByWhatTheGeneratorItselfDidToTheMeasurement) {
          e.service_p50_ms = 12;
        },
        Verdict::generator_bound},
+      {"a closed model starved beside busy loops",
+       [](GeneratorEvidence& e) {
+         e.paced = false;
+         e.run_queue_wait_share = 0.53;
+         e.loop_lag_p50_ms = 2.5;
+         e.loop_lag_p90_ms = 12;
+         e.service_p50_ms = 9;
+       },
+       Verdict::generator_bound},
+      {"a closed model on the target's own cores",
+       [](GeneratorEvidence& e) {
+         e.paced = false;
+         e.run_queue_wait_share = 0.6;
+         e.loop_lag_p50_ms = 8;
+         e.loop_lag_p90_ms = 20;
+         e.service_p50_ms = 600;
+       },
+       Verdict::valid},
       {"a whole core is used up", [](GeneratorEvidence& e) { e.busiest_thread_share = 0.99; },
        Verdict::generator_bound},
       {"no descriptors", [](GeneratorEvidence& e) { e.descriptors_exhausted = 3; }, Verdict::generator_bound},
