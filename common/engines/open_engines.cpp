@@ -1,9 +1,11 @@
 #include "common/engines/open_engines.hpp"
 
 #include "common/engines/distributed/kafka/kafka_engine.hpp"
+#include "common/engines/distributed/kafka/kafka_log_inspector.hpp"
 #include "common/engines/distributed/postgres/postgres_engine.hpp"
 #include "common/engines/distributed/redis/redis_engine.hpp"
 #include "common/engines/embedded/embedded_engines.hpp"
+#include "common/engines/embedded/log_inspector.hpp"
 
 namespace flux {
 namespace {
@@ -14,6 +16,15 @@ embedded::EmbeddedOptions embedded_options(const Config& config) {
   return options;
 }
 
+kafka::KafkaOptions kafka_options(const Config& config) {
+  kafka::KafkaOptions options;
+  options.brokers = config.kafka.brokers;
+  options.brokers_origin = config.origin_of("kafka.brokers");
+  options.properties = config.kafka.properties;
+  options.timeout = config.kafka.timeout;
+  return options;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<EventLog>> open_event_log(const Config& config) {
@@ -21,12 +32,15 @@ Result<std::unique_ptr<EventLog>> open_event_log(const Config& config) {
     case EventLogEngine::embedded: return embedded::open_event_log(embedded_options(config));
     case EventLogEngine::kafka: break;
   }
-  kafka::KafkaOptions options;
-  options.brokers = config.kafka.brokers;
-  options.brokers_origin = config.origin_of("kafka.brokers");
-  options.properties = config.kafka.properties;
-  options.timeout = config.kafka.timeout;
-  return kafka::open_event_log(options);
+  return kafka::open_event_log(kafka_options(config));
+}
+
+Result<std::unique_ptr<LogInspector>> open_log_inspector(const Config& config) {
+  switch (config.engines.event_log) {
+    case EventLogEngine::embedded: return embedded::open_log_inspector(embedded_options(config));
+    case EventLogEngine::kafka: break;
+  }
+  return kafka::open_log_inspector(kafka_options(config));
 }
 
 Result<std::unique_ptr<StateStore>> open_state_store(const Config& config,

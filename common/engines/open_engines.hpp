@@ -9,6 +9,7 @@
 #include "common/core/result.hpp"
 #include "common/ports/event_log.hpp"
 #include "common/ports/ledger.hpp"
+#include "common/ports/log_inspector.hpp"
 #include "common/ports/state_store.hpp"
 
 namespace flux {
@@ -17,5 +18,7 @@ Result<std::unique_ptr<EventLog>> open_event_log(const Config& config);
 // One per event loop; see StateStore.
 Result<std::unique_ptr<StateStore>> open_state_store(const Config& config, boost::asio::any_io_executor loop);
 Result<std::unique_ptr<Ledger>> open_ledger(const Config& config);
+// Looks at the event log from outside; creates nothing by being opened.
+Result<std::unique_ptr<LogInspector>> open_log_inspector(const Config& config);
 
 }  // namespace flux

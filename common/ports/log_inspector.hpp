@@ -26,12 +26,17 @@ struct GroupDescription {
   std::string name;
   std::string state;  // Stable, Empty, PreparingRebalance, CompletingRebalance, Dead
   std::vector<GroupMember> members;
+  // Partitions of the group that no member reads; only where the log remembers them.
+  std::vector<TopicPartition> unattended{};
 };
 
 struct CommittedOffset {
   TopicPartition source;
   std::int64_t offset = 0;
   std::string metadata;  // as the committer wrote it; often empty
+  // Only where the log tells without reading its records:
+  std::optional<WallTime> committed_at{};
+  std::optional<WallTime> next_appended_at{};  // the oldest record that is not read yet
 };
 
 struct PartitionEnds {
