@@ -17,7 +17,8 @@ namespace flux::loadtest {
 namespace {
 
 constexpr std::string_view kAnswer =
-    "HTTP/1.1 200 OK\r\nServer: flux\r\nContent-Type: application/json\r\nContent-Length: "
+    "HTTP/1.1 200 OK\r\nServer: flux\r\nConnection: keep-alive\r\nContent-Type: "
+    "application/json\r\nContent-Length: "
     "15\r\n\r\n{\"status\":\"ok\"}";
 constexpr std::string_view kEnd = "\r\n\r\n";
 constexpr int kPollMs = 50;  // how soon a stop is noticed

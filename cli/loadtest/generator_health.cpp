@@ -14,6 +14,8 @@ constexpr double kHarmlessLagMs = 2;
 constexpr double kMaterialShare = 0.3;
 // Later than this at the median and the schedule is not being kept, however slow the target is.
 constexpr double kLostScheduleMs = 100;
+// The same, when the generator was ready and had no processor: a slow answer may then be its own doing.
+constexpr double kLateBesideOthersMs = 10;
 constexpr double kSaturated = 0.95;
 constexpr double kStarved = 0.40;
 constexpr double kRetransmitted = 0.02;
@@ -53,6 +55,9 @@ void judge_generator(const GeneratorEvidence& e, GeneratorReport& report) {
     bound(Verdict::generator_bound,
           "half of the requests left " + milliseconds(e.send_lag_p50_ms) +
               " or more after their time; use more --threads, or a machine of its own");
+  else if (e.paced && e.send_lag_p50_ms > kLateBesideOthersMs && e.run_queue_wait_share > kStarved)
+    bound(Verdict::generator_bound, "half of the requests left " + milliseconds(e.send_lag_p50_ms) +
+                                        " or more after their time, for want of a processor");
   const bool material = e.loop_lag_p50_ms > kMaterialShare * e.service_p50_ms;
   if (e.loop_lag_p50_ms > kHarmlessLagMs && material)
     bound(Verdict::generator_bound, "answers waited " + milliseconds(e.loop_lag_p50_ms) +

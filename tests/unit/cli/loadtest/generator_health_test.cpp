@@ -69,6 +69,14 @@ TEST(GeneratorHealth, JudgesByWhatTheGeneratorItselfDidToTheMeasurement) {
          e.service_p50_ms = 12;
        },
        Verdict::generator_bound},
+      {"a rate starved beside busy loops",
+       [](GeneratorEvidence& e) {
+         e.run_queue_wait_share = 0.87;
+         e.send_lag_p50_ms = 22;
+         e.loop_lag_p50_ms = 22;
+         e.service_p50_ms = 80;
+       },
+       Verdict::generator_bound},
       {"a closed model starved beside busy loops",
        [](GeneratorEvidence& e) {
          e.paced = false;
