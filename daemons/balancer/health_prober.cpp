@@ -83,7 +83,7 @@ class HealthProber::Probe : public std::enable_shared_from_this<Probe> {
     const auto change = history_.record(settings_.probe, passed);
     const auto now = last_probe_.time_since_epoch().count();
     if (passed && history_.passed_in_a_row() >= settings_.probe.rise && upstream_->suspicious())
-      upstream_->on_probes_passed(now);
+      upstream_->on_probes_passed(now, change == ProbeHistory::Change::came_up);
     if (change == ProbeHistory::Change::went_down) {
       upstream_->probed_down = true;
       log::warning("upstream down", {{"upstream", upstream_->id}, {"reason", "probes failed"}});

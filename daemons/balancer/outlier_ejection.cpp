@@ -37,8 +37,8 @@ bool OutlierEjection::on_success(SteadyTime) {
   return true;
 }
 
-bool OutlierEjection::on_probes_passed() {
-  if (state_ == State::closed || kind_ != FailureKind::unreachable) return false;
+bool OutlierEjection::on_probes_passed(bool failed_before) {
+  if (state_ == State::closed || (kind_ != FailureKind::unreachable && !failed_before)) return false;
   close();
   return true;
 }

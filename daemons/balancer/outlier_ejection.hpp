@@ -32,8 +32,9 @@ class OutlierEjection {
   bool on_failure(SteadyTime now, FailureKind kind, double random);
   // True: it had been ejected and is back.
   bool on_success(SteadyTime now);
-  // An active check passed (`rise` times). True: it is back.
-  bool on_probes_passed();
+  // Active checks pass (`rise` times). That proves it can be reached; it proves that its
+  // errors are over only when the checks had `failed_before` as well. True: it is back.
+  bool on_probes_passed(bool failed_before);
   // A healthy sweep: past ejections are slowly forgotten.
   void on_healthy_sweep();
   // Open and the time has passed: takes the one trial request.

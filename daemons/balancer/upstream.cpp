@@ -49,9 +49,9 @@ bool Upstream::on_failure(std::int64_t now_ns, FailureKind kind, double random) 
   return ejected;
 }
 
-void Upstream::on_probes_passed(std::int64_t now_ns) {
+void Upstream::on_probes_passed(std::int64_t now_ns, bool failed_before) {
   const std::lock_guard lock(mutex_);
-  if (ejection_.on_probes_passed()) slow_start_since = now_ns;
+  if (ejection_.on_probes_passed(failed_before)) slow_start_since = now_ns;
   update_calm();
 }
 

@@ -52,7 +52,7 @@ class Upstream {
   }
   // True: it was ejected by this one.
   bool on_failure(std::int64_t now_ns, FailureKind kind, double random);
-  void on_probes_passed(std::int64_t now_ns);
+  void on_probes_passed(std::int64_t now_ns, bool failed_before);
   void on_healthy_sweep();
   // Something went wrong lately; it is worth a probe out of turn.
   bool suspicious() const { return !calm_.load(std::memory_order_relaxed); }

@@ -52,7 +52,7 @@ def a_redis_that_lost_everything_is_rebuilt():
         eventually(40, lambda: shown().get("stock") == 50, "the product is back")
         product = shown()
         assert (product["available"], product["confirmed"], product["reserved"]) == (30, 20, 0), product
-        eventually(20, lambda: stack.call("GET", "/ready")[0] != 503 and stack.all_ready(), "orders may come again")
+        eventually(60, lambda: stack.call("GET", "/ready")[0] != 503 and stack.all_ready(), "orders may come again")
         for _ in range(30):
             status, _, _, body = order(stack, "lamp")
             assert status == 202, body

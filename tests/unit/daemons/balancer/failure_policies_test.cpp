@@ -93,13 +93,15 @@ TEST_F(Ejection, JitterOnlyLengthens) {
   EXPECT_LT(ejection.until() - clock.steady(), 33s);
 }
 
-TEST_F(Ejection, ProbesDisproveUnreachableButNot5xx) {
+TEST_F(Ejection, ProbesDisproveUnreachableAnd5xxOnlyWhenTheyHadFailedToo) {
   eject(FailureKind::unreachable);
-  EXPECT_TRUE(ejection.on_probes_passed());
+  EXPECT_TRUE(ejection.on_probes_passed(false));
   EXPECT_EQ(ejection.state(), State::closed);
   eject(FailureKind::status_5xx);
-  EXPECT_FALSE(ejection.on_probes_passed());
+  EXPECT_FALSE(ejection.on_probes_passed(false));
   EXPECT_EQ(ejection.state(), State::open);
+  EXPECT_TRUE(ejection.on_probes_passed(true));
+  EXPECT_EQ(ejection.state(), State::closed);
 }
 
 TEST(ProbeHistory, ThreeFailedTakeDownTwoPassedBringBack) {
